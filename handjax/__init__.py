@@ -1,0 +1,3 @@
+"""3D hands from ordinary images, in JAX."""
+
+__version__ = "0.1.0"

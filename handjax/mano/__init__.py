@@ -1,0 +1,40 @@
+"""A differentiable MANO layer: models, poses, meshes, keypoints and their inverse, as pure functions."""
+
+from handjax.mano.build import build
+from handjax.mano.hand import forward, forward_batch, forward_rotations
+from handjax.mano.landmarks import centred, keypoints, keypoints_of, keypoints_rotations
+from handjax.mano.pose import hand_params, pca_from_pose, pose_from_pca
+from handjax.mano.sides import mirror, mirror_params, mirror_points
+from handjax.mano.types import (
+    FINGERTIP_SETS,
+    MANO_KEYPOINT_IDS,
+    MANO_PARENTS,
+    HandModel,
+    HandOutput,
+    HandParams,
+    zero_params,
+)
+
+__all__ = [
+    "FINGERTIP_SETS",
+    "MANO_KEYPOINT_IDS",
+    "MANO_PARENTS",
+    "HandModel",
+    "HandOutput",
+    "HandParams",
+    "build",
+    "centred",
+    "forward",
+    "forward_batch",
+    "forward_rotations",
+    "hand_params",
+    "keypoints",
+    "keypoints_of",
+    "keypoints_rotations",
+    "mirror",
+    "mirror_params",
+    "mirror_points",
+    "pca_from_pose",
+    "pose_from_pca",
+    "zero_params",
+]

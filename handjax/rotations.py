@@ -1,0 +1,145 @@
+"""Rotations as axis-angle, unit quaternion (w, x, y, z), 6D and matrix, each to and from a matrix.
+
+All work on the last axes and take any leading ones. First and second derivatives are exact at the zero rotation and
+finite everywhere: each singular point is a `where` whose unused branch is kept finite as well.
+"""
+
+import jax.numpy as jnp
+from jax import Array
+
+from handjax.checks import check_last_axes
+
+# Below this squared angle the series are exact to float32, also in their second derivatives.
+SERIES_BELOW = 1e-2
+TINY = 1e-12
+
+
+def _sine_coefficients(theta_sq: Array) -> tuple[Array, Array]:
+    """sin(t) / t and (1 - cos(t)) / t^2 as functions of t^2, smooth at 0."""
+    small = theta_sq < SERIES_BELOW
+    # Both branches of `where` are differentiated: keep the unused one finite.
+    safe = jnp.where(small, 1.0, theta_sq)
+    theta = jnp.sqrt(safe)
+    # 1 - cos(t) written as a square: the difference loses all digits of float32 below 3e-4 rad.
+    half = jnp.sin(0.5 * theta)
+    series_sin = 1 - theta_sq / 6 * (1 - theta_sq / 20 * (1 - theta_sq / 42))
+    series_cos = 0.5 - theta_sq / 24 * (1 - theta_sq / 30 * (1 - theta_sq / 56))
+    return (
+        jnp.where(small, series_sin, jnp.sin(theta) / theta),
+        jnp.where(small, series_cos, 2 * half * half / safe),
+    )
+
+
+def matrix_from_axis_angle(axis_angle: Array) -> Array:
+    """(..., 3) radians -> (..., 3, 3). Rodrigues' formula in the squared angle."""
+    check_last_axes("axis_angle", axis_angle, (3,))
+    x, y, z = axis_angle[..., 0], axis_angle[..., 1], axis_angle[..., 2]
+    xx, yy, zz = x * x, y * y, z * z
+    a, b = _sine_coefficients(xx + yy + zz)
+    bxy, bxz, byz = b * x * y, b * x * z, b * y * z
+    ax, ay, az = a * x, a * y, a * z
+    entries = [1 - b * (yy + zz), bxy - az, bxz + ay]
+    entries += [bxy + az, 1 - b * (xx + zz), byz - ax]
+    entries += [bxz - ay, byz + ax, 1 - b * (xx + yy)]
+    return jnp.stack(entries, -1).reshape(*axis_angle.shape[:-1], 3, 3)
+
+
+def axis_angle_from_matrix(matrix: Array) -> Array:
+    """(..., 3, 3) rotation -> (..., 3) radians, angle in [0, pi]."""
+    return axis_angle_from_quaternion(quaternion_from_matrix(matrix))
+
+
+def quaternion_from_axis_angle(axis_angle: Array) -> Array:
+    """(..., 3) radians -> (..., 4) unit quaternion (w, x, y, z)."""
+    check_last_axes("axis_angle", axis_angle, (3,))
+    quarter_sq = 0.25 * (axis_angle * axis_angle).sum(-1, keepdims=True)
+    sine, versine = _sine_coefficients(quarter_sq)
+    # cos(t) = 1 - t^2 (1 - cos(t)) / t^2, which has no square root at t = 0.
+    return jnp.concatenate([1 - quarter_sq * versine, 0.5 * sine * axis_angle], -1)
+
+
+def axis_angle_from_quaternion(quaternion: Array) -> Array:
+    """(..., 4) (w, x, y, z) of any length but 0 -> (..., 3) radians, angle in [0, pi]. Zero length gives 0."""
+    check_last_axes("quaternion", quaternion, (4,))
+    # q and -q are one rotation; w >= 0 is the one with an angle up to pi.
+    signed = jnp.where(quaternion[..., :1] < 0, -quaternion, quaternion)
+    w, vector = signed[..., :1], signed[..., 1:]
+    sine_sq = (vector * vector).sum(-1, keepdims=True)
+    small = sine_sq < 1e-3 * w * w
+    sine = jnp.sqrt(jnp.where(small | (sine_sq < TINY), 1.0, sine_sq))
+    w_safe = jnp.where(small, w, 1.0)
+    tangent_sq = jnp.where(small, sine_sq, 0.0) / (w_safe * w_safe)
+    series = 2 / w_safe * (1 - tangent_sq * (1 / 3 - tangent_sq * (1 / 5 - tangent_sq / 7)))
+    factor = jnp.where(small, series, 2 * jnp.arctan2(sine, jnp.where(small, 1.0, w)) / sine)
+    return factor * vector
+
+
+def matrix_from_quaternion(quaternion: Array) -> Array:
+    """(..., 4) (w, x, y, z) of any length -> (..., 3, 3). A quaternion of length 0 gives the identity."""
+    check_last_axes("quaternion", quaternion, (4,))
+    norm_sq = (quaternion * quaternion).sum(-1)
+    zero = norm_sq < TINY * TINY
+    s = jnp.where(zero, 0.0, 2 / jnp.where(zero, 1.0, norm_sq))
+    w, x, y, z = (quaternion[..., i] for i in range(4))
+    entries = [1 - s * (y * y + z * z), s * (x * y - w * z), s * (x * z + w * y)]
+    entries += [s * (x * y + w * z), 1 - s * (x * x + z * z), s * (y * z - w * x)]
+    entries += [s * (x * z - w * y), s * (y * z + w * x), 1 - s * (x * x + y * y)]
+    return jnp.stack(entries, -1).reshape(*quaternion.shape[:-1], 3, 3)
+
+
+def quaternion_from_matrix(matrix: Array) -> Array:
+    """(..., 3, 3) rotation -> (..., 4) unit quaternion (w, x, y, z), w >= 0.
+
+    Of the four ways to divide, the one with the largest divisor (Shepperd 1978), so that pi is no special case.
+    """
+    check_last_axes("matrix", matrix, (3, 3))
+    m = matrix
+    xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
+    # Four times the square of each component, then each product with the others.
+    four = jnp.stack([1 + xx + yy + zz, 1 + xx - yy - zz, 1 - xx + yy - zz, 1 - xx - yy + zz], -1)
+    wx, wy, wz = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
+    xy, xz, yz = m[..., 1, 0] + m[..., 0, 1], m[..., 0, 2] + m[..., 2, 0], m[..., 2, 1] + m[..., 1, 2]
+    rows = jnp.stack(
+        [
+            jnp.stack([four[..., 0], wx, wy, wz], -1),
+            jnp.stack([wx, four[..., 1], xy, xz], -1),
+            jnp.stack([wy, xy, four[..., 2], yz], -1),
+            jnp.stack([wz, xz, yz, four[..., 3]], -1),
+        ],
+        -2,
+    )
+    # Prefer w: its branch is the smooth one around the identity, where an arg-max would be a tie between noise.
+    best = jnp.where(four[..., 0] > 1.0, 0, jnp.argmax(four, -1))
+    row = jnp.take_along_axis(rows, best[..., None, None], -2)[..., 0, :]
+    row = jnp.where(row[..., :1] < 0, -row, row)
+    norm_sq = (row * row).sum(-1, keepdims=True)
+    degenerate = norm_sq < TINY
+    quaternion = row / jnp.sqrt(jnp.where(degenerate, 1.0, norm_sq))
+    return jnp.where(degenerate, jnp.array([1.0, 0.0, 0.0, 0.0]), quaternion)
+
+
+def matrix_from_6d(six: Array) -> Array:
+    """(..., 6) -> (..., 3, 3): two columns one after the other, made orthonormal (Zhou et al. 2019, eq. 15).
+
+    Vectors that are zero or parallel, where that is undefined, fall back to a coordinate axis: always a rotation.
+    """
+    check_last_axes("six", six, (6,))
+    first = _unit_or(six[..., :3], jnp.array([1.0, 0.0, 0.0]))
+    second = six[..., 3:] - (first * six[..., 3:]).sum(-1, keepdims=True) * first
+    # The coordinate axis least along `first` is never parallel to it.
+    axis = jnp.eye(3)[jnp.argmin(jnp.abs(first), -1)]
+    spare = axis - (first * axis).sum(-1, keepdims=True) * first
+    second = _unit_or(second, spare / jnp.sqrt((spare * spare).sum(-1, keepdims=True)))
+    return jnp.stack([first, second, jnp.cross(first, second)], -1)
+
+
+def sixd_from_matrix(matrix: Array) -> Array:
+    """(..., 3, 3) -> (..., 6): the first column, then the second."""
+    check_last_axes("matrix", matrix, (3, 3))
+    return jnp.concatenate([matrix[..., :, 0], matrix[..., :, 1]], -1)
+
+
+def _unit_or(vector: Array, fallback: Array) -> Array:
+    norm_sq = (vector * vector).sum(-1, keepdims=True)
+    degenerate = norm_sq < TINY
+    return jnp.where(degenerate, fallback, vector / jnp.sqrt(jnp.where(degenerate, 1.0, norm_sq)))

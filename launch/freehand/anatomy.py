@@ -1,0 +1,85 @@
+"""Published hand measurements as ratios of hand length and breadth, and how they vary between people.
+
+Millimetres and degrees, in the generator's axes: X to the little finger, Y to the fingertips, Z out of the back of
+a right hand, the wrist crease at the origin. Sources are named beside each table and in PROVENANCE.md.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+FINGERS = ("index", "middle", "little", "ring", "thumb")
+INDEX, MIDDLE, LITTLE, RING, THUMB = range(5)
+ACROSS = (INDEX, MIDDLE, RING, LITTLE)  # neighbours beside each other, which the joint order does not give
+PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14)
+
+# Buchholz, Armstrong and Goldstein 1992, Ergonomics 35:261. Fractions of hand length, joint centre to joint centre,
+# the last to the fingertip: (proximal, middle, distal), and (metacarpal, proximal, distal) of the thumb.
+SEGMENT_LENGTHS = np.array(
+    [
+        [0.245, 0.143, 0.097],
+        [0.266, 0.170, 0.108],
+        [0.204, 0.117, 0.093],
+        [0.244, 0.165, 0.107],
+        [0.251, 0.196, 0.158],
+    ]
+)
+
+# The same source: knuckle positions as (fraction of breadth, fraction of length); the height above the palm's
+# middle in mm follows the transverse arch.
+KNUCKLES = np.array(
+    [[-0.251, 0.447, -0.5], [0.0, 0.446, 1.0], [0.402, 0.368, -6.0], [0.206, 0.409, -1.5], [-0.215, 0.085, -9.0]]
+)
+
+# Fractions of hand breadth: (breadth, depth) at the base, the two joints and the tip. Diameters after Sancho-Bru's
+# hand model, with the soft tissue that surrounds the joints added.
+SECTIONS = np.array(
+    [
+        [[0.255, 0.255], [0.228, 0.216], [0.203, 0.172], [0.172, 0.132]],
+        [[0.255, 0.262], [0.230, 0.219], [0.205, 0.176], [0.175, 0.135]],
+        [[0.215, 0.215], [0.192, 0.178], [0.171, 0.146], [0.148, 0.115]],
+        [[0.240, 0.245], [0.217, 0.205], [0.193, 0.164], [0.165, 0.127]],
+        [[0.300, 0.300], [0.266, 0.240], [0.256, 0.212], [0.230, 0.158]],
+    ]
+)
+
+# ANSUR II (US Army, 2012, public release), men and women pooled half and half: hand length, hand breadth,
+# palm length, hand circumference, wrist circumference. Palm-to-girth correlations were not tabulated; they are set
+# to the palm-to-breadth value.
+POPULATION_MEAN = np.array([187.2, 83.2, 112.6, 199.4, 165.4])
+POPULATION_SD = np.array([11.71, 6.52, 7.22, 16.03, 13.50])
+POPULATION_CORRELATION = np.array(
+    [
+        [1.00, 0.71, 0.87, 0.71, 0.69],
+        [0.71, 1.00, 0.68, 0.96, 0.88],
+        [0.87, 0.68, 1.00, 0.68, 0.66],
+        [0.71, 0.96, 0.68, 1.00, 0.91],
+        [0.69, 0.88, 0.66, 0.91, 1.00],
+    ]
+)
+
+
+class HandSize(NamedTuple):
+    """One person's hand. Lengths in mm; `palm_depth` and `wrist` scale the mean hand's."""
+
+    length: float  # wrist crease to middle fingertip
+    breadth: float  # across the four knuckles
+    palm: float  # ratio of the knuckles' distance from the wrist to the mean hand's, at equal hand length
+    palm_depth: float
+    wrist: float
+    segments: np.ndarray  # (5, 3)
+    sections: np.ndarray  # (5, 4, 2) breadth and depth
+
+    @property
+    def scale(self) -> float:
+        """Soft tissue of the palm is tabulated for a hand 84 mm broad."""
+        return self.breadth / 84.0
+
+
+def hand_size(length: float, breadth: float, palm: float = 1.0, palm_depth: float = 1.0, wrist: float = 1.0) -> HandSize:
+    """A hand of mean proportions; a longer palm takes its length from the fingers."""
+    finger = (1.0 - 0.446 * palm) / (1.0 - 0.446)
+    per_digit = np.array([finger, finger, finger, finger, np.sqrt(finger)])[:, None]
+    return HandSize(
+        length, breadth, palm, palm_depth, wrist, SEGMENT_LENGTHS * length * per_digit, SECTIONS * breadth
+    )
