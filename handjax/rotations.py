@@ -30,10 +30,12 @@ def _sine_coefficients(theta_sq: Array) -> tuple[Array, Array]:
     )
 
 
-def matrix_from_axis_angle(axis_angle: Array) -> Array:
-    """(..., 3) radians -> (..., 3, 3). Rodrigues' formula in the squared angle."""
-    check_last_axes("axis_angle", axis_angle, (3,))
-    x, y, z = axis_angle[..., 0], axis_angle[..., 1], axis_angle[..., 2]
+def planes_from_axis_angle(axis_angle: Array) -> Array:
+    """(3, ...) radians -> (3, 3, ...): Rodrigues' formula in the squared angle.
+
+    Components lead here and in the kernels: the batch is then the innermost axis, which a CPU runs as vectors.
+    """
+    x, y, z = axis_angle
     xx, yy, zz = x * x, y * y, z * z
     a, b = _sine_coefficients(xx + yy + zz)
     bxy, bxz, byz = b * x * y, b * x * z, b * y * z
@@ -41,7 +43,13 @@ def matrix_from_axis_angle(axis_angle: Array) -> Array:
     entries = [1 - b * (yy + zz), bxy - az, bxz + ay]
     entries += [bxy + az, 1 - b * (xx + zz), byz - ax]
     entries += [bxz - ay, byz + ax, 1 - b * (xx + yy)]
-    return jnp.stack(entries, -1).reshape(*axis_angle.shape[:-1], 3, 3)
+    return jnp.stack(entries).reshape(3, 3, *axis_angle.shape[1:])
+
+
+def matrix_from_axis_angle(axis_angle: Array) -> Array:
+    """(..., 3) radians -> (..., 3, 3)."""
+    check_last_axes("axis_angle", axis_angle, (3,))
+    return jnp.moveaxis(planes_from_axis_angle(jnp.moveaxis(axis_angle, -1, 0)), (0, 1), (-2, -1))
 
 
 def axis_angle_from_matrix(matrix: Array) -> Array:

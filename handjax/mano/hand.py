@@ -19,60 +19,64 @@ def forward(model: HandModel, params: HandParams) -> HandOutput:
     Raises ValueError if a parameter has the wrong shape.
     """
     check_params(model, params)
-    return forward_rotations(model, params.betas, joint_rotations(params), params.transl)
+    return _pose_one(model, params.betas, rotation_planes(params), params.transl)
 
 
 def forward_rotations(model: HandModel, betas: Array, local: Array, transl: Array) -> HandOutput:
     """The same from rotation matrices (J, 3, 3), root first, each relative to its parent; (S,) and (3,).
 
-    Feeds rotations of any other coding: see `handjax.rotations`.
+    Takes rotations of any other coding by way of `handjax.rotations`.
     """
     check_shape("betas", betas, (model.num_betas,))
     check_shape("local", local, (model.num_joints, 3, 3))
-    local = lbs.local_rotations(model, local)
-    joints, transforms = lbs.skin_transforms(model, betas, local, transl)
-    planes = lbs.skin_planes(model, lbs.blend_weights(betas, local)[None], transforms[None])
-    return HandOutput(planes[0].T, joints, transforms)
+    check_shape("transl", transl, (3,))
+    return _pose_one(model, betas, local.transpose(1, 2, 0), transl)
+
+
+def _pose_one(model: HandModel, betas: Array, local: Array, transl: Array) -> HandOutput:
+    local = lbs.in_model_axes(model, local)
+    joints, transforms = lbs.joint_transforms(model, betas, local, transl)
+    weights = lbs.blend_weights(betas, local)
+    vertices = lbs.skin(model, weights[:, None], transforms[..., None])
+    return HandOutput(vertices[0], joints.T, transforms.transpose(2, 0, 1))
 
 
 def forward_batch(model: HandModel, params: HandParams, *, tile: int = TILE) -> HandOutput:
     """Poses B hands: every field of `params` and of the result has a leading B.
 
-    Skins `tile` hands at a time and computes each tile again in the backward pass, so that the memory in between
-    does not grow with B.
+    Skins `tile` hands at a time and computes each tile again in the backward pass, so that what lies between
+    parameters and vertices (37 kB a hand otherwise) does not grow with B.
     """
-    batch = params.betas.shape[0]
-    if batch <= 4 * tile:
-        return _forward_tile(model, params)
+    jax.vmap(lambda one: check_params(model, one))(params)
+    local = lbs.in_model_axes(model, rotation_planes(params))
+    betas, transl = params.betas.T, params.transl.T
+    joints, transforms = lbs.joint_transforms(model, betas, local, transl)
+    weights = lbs.blend_weights(betas, local)
+    return HandOutput(
+        _skin_tiles(model, weights, transforms, tile), joints.transpose(2, 1, 0), transforms.transpose(3, 2, 0, 1)
+    )
+
+
+def _skin_tiles(model: HandModel, weights: Array, transforms: Array, tile: int) -> Array:
+    batch = weights.shape[-1]
+    if batch <= tile:
+        return lbs.skin(model, weights, transforms)
     tiles = -(-batch // tile)
-    spare = tiles * tile - batch
 
     def cut(array: Array) -> Array:
-        padded = jnp.pad(array, [(0, spare)] + [(0, 0)] * (array.ndim - 1)) if spare else array
-        return padded.reshape(tiles, tile, *array.shape[1:])
+        padded = jnp.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, tiles * tile - batch)])
+        return jnp.moveaxis(padded.reshape(*array.shape[:-1], tiles, tile), -2, 0)
 
-    def join(array: Array) -> Array:
-        return array.reshape(tiles * tile, *array.shape[2:])[:batch]
-
-    one_tile = jax.checkpoint(lambda some: _forward_tile(model, some))
-    return jax.tree.map(join, jax.lax.map(one_tile, jax.tree.map(cut, params)))
+    one_tile = jax.checkpoint(lambda some: lbs.skin(model, *some))
+    vertices = jax.lax.map(one_tile, (cut(weights), cut(transforms)))
+    return vertices.reshape(tiles * tile, -1, 3)[:batch]
 
 
-def _forward_tile(model: HandModel, params: HandParams) -> HandOutput:
-    jax.vmap(lambda one: check_params(model, one))(params)
-    local = jax.vmap(lambda one: lbs.local_rotations(model, joint_rotations(one)))(params)
-    joints, transforms = jax.vmap(lambda b, r, t: lbs.skin_transforms(model, b, r, t))(
-        params.betas, local, params.transl
-    )
-    weights = jax.vmap(lbs.blend_weights)(params.betas, local)
-    planes = lbs.skin_planes(model, weights, transforms)
-    return HandOutput(planes.transpose(0, 2, 1), joints, transforms)
-
-
-def joint_rotations(params: HandParams) -> Array:
-    """-> (J, 3, 3): the root's rotation, then the others'."""
-    pose = jnp.concatenate([params.global_orient, params.hand_pose])
-    return rotations.matrix_from_axis_angle(pose.reshape(-1, 3))
+def rotation_planes(params: HandParams) -> Array:
+    """Parameters of one hand or with a leading B -> local rotations (3, 3, J) or (3, 3, J, B), root first."""
+    pose = jnp.concatenate([params.global_orient, params.hand_pose], -1)
+    joints_last = pose.reshape(*pose.shape[:-1], -1, 3)
+    return rotations.planes_from_axis_angle(joints_last.transpose(*range(joints_last.ndim)[::-1]))
 
 
 def check_params(model: HandModel, params: HandParams) -> None:
