@@ -9,9 +9,7 @@ from handjax.export.files import write_bytes
 from handjax.export.mesh import checked_mesh
 
 
-def write_ply(
-    path: str | os.PathLike, vertices: ArrayLike, faces: ArrayLike, colors: ArrayLike | None = None
-) -> None:
+def write_ply(path: str | os.PathLike, vertices: ArrayLike, faces: ArrayLike, colors: ArrayLike | None = None) -> None:
     """Writes a mesh as binary little-endian PLY; float32 vertices and uint8 colours read back bit for bit.
 
     Args:
