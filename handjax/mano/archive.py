@@ -3,6 +3,7 @@
 import io
 import math
 import re
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -18,6 +19,11 @@ _HEADER_READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
+# numpy reads a header as a Python literal, and again by tokens if that fails: these are what either may raise.
+_HEADER_ERRORS = (
+    *(ValueError, KeyError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError),
+    tokenize.TokenError,
+)
 
 
 def read_npz(data: bytes, wanted: Collection[str]) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -29,13 +35,14 @@ def read_npz(data: bytes, wanted: Collection[str]) -> tuple[dict[str, np.ndarray
         raise ValueError(f"archive must have at most {MAX_MEMBERS} members, got more")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = {m.filename.removesuffix(".npy"): m for m in archive.infolist() if m.filename.endswith(".npy")}
+            arrays = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+            members = {member.filename.removesuffix(".npy"): member for member in arrays}
             chosen = {name: member for name, member in members.items() if name in wanted}
             unpacked = sum(member.file_size for member in chosen.values())
             if unpacked > MAX_UNPACKED_BYTES:
                 raise ValueError(f"archive must unpack to at most {MAX_UNPACKED_BYTES} bytes, got {unpacked}")
             return {name: _read_member(archive, name, member) for name, member in chosen.items()}, sorted(members)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError) as error:
         raise ValueError(f"damaged archive: {error}") from error
 
 
@@ -61,7 +68,7 @@ def read_npy(data: bytes) -> np.ndarray:
             warnings.simplefilter("ignore")  # Headers of Python 2 are read, with a warning that helps nobody here.
             reader = _HEADER_READERS[np.lib.format.read_magic(stream)]
             shape, fortran_order, dtype = reader(stream)
-    except (ValueError, KeyError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError) as error:
+    except _HEADER_ERRORS as error:
         raise ValueError(f"is not an array of NumPy's format: {str(error)[:120]}") from error
     if dtype.hasobject:
         raise ValueError("is a pickled object array, which is never read; store plain arrays")

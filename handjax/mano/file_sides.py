@@ -17,9 +17,11 @@ def side_of_name(stem: str) -> str | None:
 def side_of_geometry(v_template: np.ndarray, J_regressor: np.ndarray) -> str | None:
     """(V, 3), (J, V) -> the side whose fingers point this way: from the wrist, a right hand's run towards -x.
 
-    None if the vertices' mean is less than a tenth of the hand's width away from the wrist.
+    None if the vertices' mean is less than a tenth of the hand's extent in x away from the wrist.
     """
-    if J_regressor.ndim != 2 or J_regressor.shape[1] != len(v_template) or not v_template.size:
+    if not (v_template.ndim == J_regressor.ndim == 2 and v_template.size and J_regressor.size):
+        return None
+    if J_regressor.shape[1] != len(v_template):
         return None
     x = v_template[:, 0]
     with np.errstate(all="ignore"):
@@ -36,11 +38,11 @@ def shape_follows_template(v_template: np.ndarray, shapedirs: np.ndarray) -> boo
     (y, z). The released left model has the right one's shapedirs beside a mirrored template (vchoutas/smplx#48): the
     signs differ. None if either correlation is below 0.3, that is, if the component is not a size.
     """
-    if not shapedirs.shape[-1]:
+    if not shapedirs.size:
         return None
-    centred = v_template - v_template.mean(0)
-    size = shapedirs[:, :, 0] - shapedirs[:, :, 0].mean(0)
     with np.errstate(all="ignore"):
+        centred = v_template - v_template.mean(0)
+        size = shapedirs[:, :, 0] - shapedirs[:, :, 0].mean(0)
         along_x, across = (_correlation(centred[:, axes], size[:, axes]) for axes in ([0], [1, 2]))
     if not (abs(along_x) >= 0.3 and abs(across) >= 0.3):
         return None

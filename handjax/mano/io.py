@@ -1,19 +1,27 @@
 """Hand models from files and to files. A file is data: whatever it holds, reading it runs nothing."""
 
-import io
+import dataclasses
 import json
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from handjax.mano import file_sides
 from handjax.mano.archive import read_npz
 from handjax.mano.build import build
-from handjax.mano.fields import WANTED, arrays_of_fields, keys_of_fields, side_of_keys
-from handjax.mano.stored_arrays import as_array
+from handjax.mano.fields import (
+    WANTED,
+    array_of_key,
+    arrays_of_fields,
+    keys_of_fields,
+    refuse_body,
+    side_of_keys,
+    sided_keys,
+)
+from handjax.mano.file_sides import shape_follows_template, side_of_geometry, side_of_name
 from handjax.mano.types import HandModel
 from handjax.mano.unpickle import read_pickle
 
@@ -55,13 +63,17 @@ def load(
     """
     if side not in (None, "left", "right"):
         raise ValueError(f"side must be None, 'left' or 'right', got {side!r}")
-    if num_betas is not None and (isinstance(num_betas, bool) or num_betas < 1):
+    if not (num_betas is None or (type(num_betas) is int and num_betas > 0)):
         raise ValueError(f"num_betas must be None or a positive integer, got {num_betas!r}")
     path = Path(path)
     with path.open("rb") as file:
-        data = file.read(MAX_FILE_BYTES + 1)
+        # In pieces: read(n) sets n bytes aside first, and a device has no end.
+        pieces, size = [], 0
+        while size <= MAX_FILE_BYTES and (piece := file.read(1 << 20)):
+            pieces.append(piece)
+            size += len(piece)
     try:
-        return _model(data, path.stem, side, fix_left_shapedirs, num_betas)
+        return _model(b"".join(pieces), path, side, fix_left_shapedirs, num_betas)
     except ValueError as error:
         raise HandFileError(f"{path}: {error}") from error
 
@@ -73,7 +85,7 @@ def save(model: HandModel, path: str | os.PathLike) -> None:
     that a file already there stays whole if writing fails. Raises OSError if it cannot be written.
     """
     path = Path(path)
-    fields = {
+    fields: dict[str, Any] = {
         "v_template": model.v_template,
         "shapedirs": model.shapedirs,
         "posedirs": model.posedirs,
@@ -97,38 +109,37 @@ def save(model: HandModel, path: str | os.PathLike) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **{k: np.asarray(v) for k, v in fields.items()})
+            np.savez_compressed(file, **fields)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _model(data: bytes, stem: str, side: str | None, fix_left_shapedirs: bool, num_betas: int | None) -> HandModel:
+def _model(data: bytes, path: Path, side: str | None, fix_left_shapedirs: bool, num_betas: int | None) -> HandModel:
     stored, present = _stored_fields(data)
-    own_side = _own_side(stored) if "side" in stored else None
-    if side and own_side and side != own_side:
-        raise ValueError(f"`side` is {own_side!r} in the file, but side={side!r} was asked for")
-    side = side or own_side or side_of_keys(present) or file_sides.side_of_name(stem)
-    keys = keys_of_fields(present, side)
-    fields = arrays_of_fields(stored, keys)
-    side = side or file_sides.side_of_geometry(fields["v_template"], fields["J_regressor"])
-    if side is None:
-        raise ValueError("tells no side by field, name or geometry: pass side='left' or side='right'")
-    if num_betas is not None:
-        if num_betas > fields["shapedirs"].shape[-1]:
-            raise ValueError(
-                f"`{keys['shapedirs']}` has {fields['shapedirs'].shape[-1]} components, num_betas={num_betas} was asked"
-            )
-        fields["shapedirs"] = fields["shapedirs"][:, :, :num_betas]
-    joint_bits = {name: fields.pop(name) for name in ("joint_template", "joint_shapedirs") if name in fields}
-    if side == "left":
-        fields["shapedirs"] = _left_shapedirs(fields, fix_left_shapedirs)
+    keys = keys_of_fields(present)
     try:
-        model = build(**fields, side=side)
+        template, regressor, weights = (
+            array_of_key(stored, keys[field]) for field in ("v_template", "J_regressor", "lbs_weights")
+        )
+        refuse_body(template, weights)
+        own_side = _own_side(stored) if "side" in stored else side_of_keys(present)
+        if side and own_side and side != own_side:
+            raise ValueError(f"is a {own_side} hand's by its fields, but side={side!r} was asked for")
+        side = side or own_side or side_of_name(path.stem) or side_of_geometry(template, regressor)
+        if side is None:
+            raise ValueError("tells no side by field, name or geometry: pass side='left' or side='right'")
+        keys = {**sided_keys(present, side), **keys}
+        fields = arrays_of_fields(stored, keys)
+        joint_bits = {name: fields.pop(name) for name in ("joint_template", "joint_shapedirs") if name in fields}
+        fields["shapedirs"] = _first_components(fields["shapedirs"], num_betas)
+        if side == "left":
+            fields["shapedirs"] = _left_shapedirs(path, fields, fix_left_shapedirs)
+        return _with_same_bits(build(**fields, side=side), joint_bits)
     except ValueError as error:
+        # The reader knows a field by the name that the file has for it.
         field, _, rest = str(error).partition(" ")
         raise ValueError(f"`{keys[field]}` {rest}" if field in keys else str(error)) from error
-    return _with_same_bits(model, joint_bits)
 
 
 def _stored_fields(data: bytes) -> tuple[dict[str, Any], list[str]]:
@@ -142,8 +153,8 @@ def _stored_fields(data: bytes) -> tuple[dict[str, Any], list[str]]:
     text = data.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
     if text.startswith((b"{", b"[")):
         whole = _read_json(text)
-    # Protocol 2 and later; then the dicts of protocols 0 and 1.
-    elif data.startswith((b"\x80", b"(d", b"}", b"ccollections\n")):
+    # Protocol 2 and later; then the dicts and classes of protocols 0 and 1.
+    elif re.match(rb"\x80|\(|\}|c[\w.]+\n", data):
         whole = read_pickle(data)
     elif data.startswith(b"\x93NUMPY"):
         raise ValueError("is a single array, expected a pickle, an npz archive or JSON with several")
@@ -151,7 +162,7 @@ def _stored_fields(data: bytes) -> tuple[dict[str, Any], list[str]]:
         raise ValueError(f"is neither a pickle nor an npz archive nor JSON: it starts with {data[:8]!r}")
     if not isinstance(whole, dict):
         raise ValueError(f"must hold named fields, got {type(whole).__name__}")
-    return {key: value for key, value in whole.items() if key in WANTED}, list(whole)
+    return {key: value for key, value in whole.items() if key in WANTED}, [key for key in whole if isinstance(key, str)]
 
 
 def _read_json(text: bytes) -> Any:
@@ -167,36 +178,42 @@ def _own_side(stored: dict[str, Any]) -> str:
     side = stored["side"]
     if isinstance(side, np.ndarray) and side.size == 1:
         side = side.item()
-    if side not in ("left", "right"):
-        raise ValueError(f"`side` must be 'left' or 'right', got {str(side)[:40]!r}")
+    if not (isinstance(side, str) and side in ("left", "right")):
+        got = repr(side[:40]) if isinstance(side, str) else type(side).__name__
+        raise ValueError(f"`side` must be 'left' or 'right', got {got}")
     return side
 
 
-def _left_shapedirs(fields: dict[str, Any], fix: bool) -> np.ndarray:
+def _first_components(shapedirs: np.ndarray, num_betas: int | None) -> np.ndarray:
+    if num_betas is not None and num_betas > shapedirs.shape[-1]:
+        raise ValueError(f"shapedirs must have num_betas={num_betas} components or more, got {shapedirs.shape[-1]}")
+    return shapedirs[:, :, :num_betas]
+
+
+def _left_shapedirs(path: Path, fields: dict[str, Any], fix: bool) -> np.ndarray:
     shapedirs = fields["shapedirs"]
-    follows = file_sides.shape_follows_template(fields["v_template"], shapedirs)
+    follows = shape_follows_template(fields["v_template"], shapedirs)
     if follows is False and not fix:
         warnings.warn(
-            "this left hand's shapedirs are not mirrored with its template (the fault of the released MANO_LEFT.pkl): "
-            "equal betas give other shapes than on the right hand. Pass fix_left_shapedirs=True to mirror them, unless "
-            "your betas were fitted without.",
+            f"{path}: this left hand's shapedirs look not mirrored with its template (the fault of the released "
+            f"MANO_LEFT.pkl): equal betas then give other shapes than on the right hand. "
+            f"Pass fix_left_shapedirs=True to mirror them, unless your betas were fitted without.",
             stacklevel=4,
         )
     if follows is True and fix:
         warnings.warn(
-            "fix_left_shapedirs=True, but this left hand's shapedirs look mirrored already; mirroring them back.",
+            f"{path}: fix_left_shapedirs=True, but this left hand's shapedirs look right; mirroring them nonetheless.",
             stacklevel=4,
         )
     return shapedirs * np.array([-1.0, 1.0, 1.0])[:, None] if fix else shapedirs
 
 
-def _with_same_bits(model: HandModel, stored: dict[str, Any]) -> HandModel:
+def _with_same_bits(model: HandModel, stored: dict[str, np.ndarray]) -> HandModel:
     """Joints of a saved model in its own rounding, where `build` finds the same within it."""
-    for name, value in stored.items():
+    for name, array in stored.items():
         made = getattr(model, name)
-        array = as_array(value)
         if name == "joint_shapedirs" and array.ndim == 3:
             array = array[:, :, : model.num_betas]
         if array.dtype == made.dtype and array.shape == made.shape and np.allclose(array, made, rtol=1e-5, atol=1e-6):
-            model = model.replace(**{name: np.ascontiguousarray(array)})
+            model = dataclasses.replace(model, **{name: np.array(array)})
     return model

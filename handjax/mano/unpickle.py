@@ -69,11 +69,9 @@ def read_pickle(data: bytes) -> Any:
         try:
             if opcode is None:
                 raise ValueError("the pickle ends early or holds an unknown opcode")
-            reader = _read_python2_text if opcode.name == "STRING" else opcode.arg and opcode.arg.reader
-            argument = reader(stream) if reader else None
             if opcode.name == "STOP":
                 return machine.stack[-1]
-            machine.step(opcode.name, argument)
+            machine.step(opcode.name, _read_argument(opcode, stream))
         except (ValueError, IndexError, KeyError, OverflowError) as error:
             reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__} {error}"
             raise ValueError(f"damaged or refused pickle, at byte {position}: {reason[:200]}") from error
@@ -93,10 +91,8 @@ class _Machine:
             self.stack.append(argument)
         elif name in _CONSTANTS:
             self.stack.append(_CONSTANTS[name])
-        elif name in _ACTIONS:
-            _ACTIONS[name](self, argument)
         else:
-            raise ValueError(f"opcode {name} is refused: no hand model needs it")
+            _ACTIONS[name](self, argument)
 
     def since_mark(self) -> list:
         mark = self.marks.pop()
@@ -122,9 +118,9 @@ class _Machine:
         if not isinstance(self.stack[-1], dict) or len(items) % 2:
             raise ValueError("key and value pairs set on something else than a dict")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            # Only text: hashing a deeply nested tuple overflows the C stack, and chosen integers collide.
-            if type(key) is not str:
-                raise ValueError(f"a dict key must be text, got {type(key).__name__}")
+            # Hashing a deeply nested tuple overflows the C stack, and large integers may be chosen to collide.
+            if not (type(key) is str or (type(key) is int and 0 <= key < MAX_OPCODES)):
+                raise ValueError(f"a dict key must be text or a small number, got {type(key).__name__}")
             self.stack[-1][key] = value
 
     def remember(self, index: int) -> None:
@@ -170,7 +166,7 @@ def _stand_in(kind: str, arguments: tuple) -> Any:
             | ("encode", (str(), "latin1" | "latin-1"))
         ):
             return StandIn(kind, arguments)
-        case ("reconstruct" | "reconstructor"), (Name(instance), *_) if instance in INSTANCES:
+        case (("reconstruct" | "reconstructor"), (Name(instance), *_)) if instance in INSTANCES:
             return StandIn(instance)
         case "set", (list(items),):
             return items
@@ -183,20 +179,29 @@ def _stand_in(kind: str, arguments: tuple) -> Any:
     raise ValueError(f"{kind} is called with arguments that no hand model holds")
 
 
-_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
+def _read_argument(opcode: pickletools.OpcodeInfo, stream: io.BytesIO) -> Any:
+    if opcode.name in _REFUSED:
+        raise ValueError(f"opcode {opcode.name} is refused: no hand model needs it")
+    # pickletools' own readers of these two fail beyond ASCII, and warn of escapes that they do not know.
+    if opcode.name == "STRING":
+        return _read_python2_text(stream)
+    if opcode.name == "GLOBAL":
+        return [stream.readline().removesuffix(b"\n").decode("utf-8") for _ in range(2)]
+    return opcode.arg.reader(stream) if opcode.arg else None
+
+
+_ESCAPE = re.compile(rb"\\(?:x[0-9a-fA-F]{2}|[\\'\"nrt])")
 
 
 def _read_python2_text(stream: io.BytesIO) -> str:
-    """The argument of STRING: a quoted Python 2 literal. pickletools' own reader fails beyond ASCII."""
+    """The argument of STRING: a quoted literal of Python 2."""
     line = stream.readline()
     if len(line) < 3 or line[-1:] != b"\n" or line[0] != line[-2] or line[:1] not in (b"'", b'"'):
         raise ValueError("a text literal is not quoted")
-
-    def unescape(escape: re.Match) -> bytes:
-        code = escape[1]
-        return bytes([int(code[1:], 16)]) if len(code) == 3 else _ESCAPES.get(code, code)
-
-    return re.sub(rb"\\(x[0-9a-fA-F]{2}|[\\'\"nrt])", unescape, line[1:-2]).decode("latin-1")
+    text = line[1:-2]
+    if b"\\" in _ESCAPE.sub(b"", text):
+        raise ValueError("a text literal holds an unknown escape")
+    return text.decode("unicode_escape")
 
 
 _OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
@@ -242,9 +247,10 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], Any]] = {
     "GET": lambda machine, index: machine.stack.append(machine.memo[index]),
     "BINGET": lambda machine, index: machine.stack.append(machine.memo[index]),
     "LONG_BINGET": lambda machine, index: machine.stack.append(machine.memo[index]),
-    "GLOBAL": lambda machine, names: machine.name_global(*names.split(" ", 1)),
+    "GLOBAL": lambda machine, names: machine.name_global(*names),
     "STACK_GLOBAL": lambda machine, _: machine.name_global(*machine.last(2)),
     "REDUCE": lambda machine, _: machine.call(),
     "NEWOBJ": lambda machine, _: machine.make_instance(),
     "BUILD": lambda machine, _: machine.set_state(),
 }
+_REFUSED = frozenset(opcode.name for opcode in pickletools.opcodes) - {*_LITERALS, *_CONSTANTS, *_ACTIONS, "STOP"}

@@ -1,0 +1,99 @@
+"""What is known of a hand before anything is seen: near a start, inside its joints' range, of a plausible shape."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from handjax.mano.inverse.assembly import Prior
+from handjax.mano.inverse.jacobian import FINGERS, SEGMENTS
+from handjax.mano.types import HandModel
+
+MM_PER_METRE = 1e3
+
+
+class PriorTerms(NamedTuple):
+    """Weighted squares. Energies add to those of the points, in the same unit.
+
+    pose_precision: (9, 9, 5, 1), weight of (pose - pose_target) in each finger. pose_target: (9, 5, B).
+    limit: weight of each radian squared past a joint's limit. shape: weight of (betas - betas_target) squared.
+    extra: (E, 1) weights of the camera unknowns' squares.
+    """
+
+    pose_precision: Array
+    pose_target: Array
+    limit: float | Array
+    shape: float | Array
+    betas_target: Array
+    extra: Array
+
+
+def limit_excess(model: HandModel, fingers: Array) -> Array:
+    """Finger angles (9, 5, B) -> (3 segments, 3 axes, 5, B) radians past the limits, signed; 0 inside them.
+
+    A joint's angle about an axis is the part of its rotation vector along it.
+    """
+    axes, limits = _by_segment(model)
+    angles = fingers.reshape(SEGMENTS, 3, FINGERS, -1)
+    turned = sum(axes[:, :, component, :, None] * angles[:, None, component] for component in range(3))
+    return jnp.maximum(turned - limits[:, :, 1, :, None], 0.0) - jnp.maximum(limits[:, :, 0, :, None] - turned, 0.0)
+
+
+def prior(model: HandModel, terms: PriorTerms, fingers: Array, betas: Array, extra: Array) -> Prior:
+    """Value and halved derivatives of the prior energy. fingers (9, 5, B), betas (S, B), extra (E, B)."""
+    from_target = fingers - terms.pose_target
+    pulled = sum(terms.pose_precision[:, k] * from_target[None, k] for k in range(9))
+    excess = limit_excess(model, fingers)
+    axes, _ = _by_segment(model)
+    pushed = terms.limit * sum(axes[:, axis, :, :, None] * excess[:, axis, None] for axis in range(3))
+    from_shape = betas - terms.betas_target
+    energy = (from_target * pulled).sum((0, 1)) + terms.limit * (excess * excess).sum((0, 1, 2))
+    energy = energy + terms.shape * (from_shape * from_shape).sum(0) + (terms.extra * extra * extra).sum(0)
+    weights = jnp.concatenate(
+        [jnp.zeros((3, 1)), jnp.full((betas.shape[0], 1), terms.shape), jnp.zeros((3, 1)), terms.extra]
+    )
+    values = jnp.concatenate([jnp.zeros_like(betas[:3]), from_shape, jnp.zeros_like(betas[:3]), extra])
+    return Prior(
+        energy=energy,
+        finger_gradient=pulled + pushed.reshape(9, FINGERS, -1),
+        finger=terms.pose_precision + terms.limit * _limit_blocks(axes, excess),
+        border_gradient=weights * values,
+        border=jnp.eye(weights.shape[0])[:, :, None] * weights[None],
+    )
+
+
+def with_bone_length(model: HandModel, known: Prior, betas: Array, length: Array, weight: float) -> Prior:
+    """Adds weight (wrist to middle-finger base - length)^2 in mm^2; length (B,) metres. Only shape changes it."""
+    base = model.keypoint_ids[9]
+    template = (model.joint_template[base] - model.joint_template[0])[:, None]
+    slopes = model.joint_shapedirs[base] - model.joint_shapedirs[0]  # (3, S)
+    bone = template + jnp.matmul(slopes, betas, precision="highest")
+    size = jnp.sqrt((bone * bone).sum(0))
+    residual = MM_PER_METRE * weight**0.5 * (size - length)
+    row = MM_PER_METRE * weight**0.5 * jnp.matmul(slopes.T, bone / size, precision="highest")
+    rest = known.border_gradient.shape[0] - 3 - row.shape[0]
+    row = jnp.pad(row, [(3, rest), (0, 0)])
+    return known._replace(
+        energy=known.energy + residual * residual,
+        border_gradient=known.border_gradient + row * residual,
+        border=known.border + row[:, None] * row[None],
+    )
+
+
+def _by_segment(model: HandModel) -> tuple[Array, Array]:
+    """-> axes (3 segments, 3 axes, 3, 5) and limits (3 segments, 3 axes, 2, 5)."""
+    axes = model.joint_axes.reshape(FINGERS, SEGMENTS, 3, 3).transpose(1, 2, 3, 0)
+    limits = model.joint_limits.reshape(FINGERS, SEGMENTS, 3, 2).transpose(1, 2, 3, 0)
+    return axes, limits
+
+
+def _limit_blocks(axes: Array, excess: Array) -> Array:
+    """-> (9, 9, 5, B): for each joint the sum of a a^T over the axes that are past their limits."""
+    active = (excess != 0.0).astype(excess.dtype)
+    block = sum(
+        axes[:, axis, :, None, :, None] * axes[:, axis, None, :, :, None] * active[:, axis, None, None]
+        for axis in range(3)
+    )
+    nothing = jnp.zeros_like(block[0])
+    rows = [jnp.concatenate([block[i] if i == j else nothing for j in range(SEGMENTS)], 1) for i in range(SEGMENTS)]
+    return jnp.concatenate(rows)
