@@ -7,10 +7,10 @@ that go with it: a camera with focal (B, 2) takes points (B, 21, 3).
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from handjax.checks import check_last_axes
@@ -66,8 +66,8 @@ def unproject(camera: Camera | WeakCamera, pixels: ArrayLike, depth: ArrayLike) 
 def transl_from_weak(weak: WeakCamera, camera: Camera) -> Array:
     """(..., 3): where to move points, centred on their root, so that `camera` sees them as `weak` does.
 
-    To first order in (point depth / distance): depth = focal / scale, with the mean of both focal lengths, and the
-    root falls exactly on `weak.translation`.
+    depth = focal / scale, with the mean of both focal lengths, and the root falls exactly on `weak.translation`. Points
+    at the root's depth then agree; others differ by the share (their depth from the root) / distance.
     """
     depth = jnp.mean(jnp.asarray(camera.focal, jnp.float32), axis=-1) / jnp.asarray(weak.scale, jnp.float32)
     return unproject(camera, weak.translation, depth)
@@ -100,7 +100,7 @@ def camera_from_matrix(matrix: ArrayLike) -> Camera:
     For a matrix whose first pixel centre is (0, 0), as OpenCV calibrates, shift `center` by `from_opencv_pixels`.
     """
     check_last_axes("matrix", matrix, (3, 3))
-    if not isinstance(matrix, jax.core.Tracer):
+    if not isinstance(matrix, Tracer):
         _check_intrinsics(np.asarray(matrix, np.float64))
     matrix = jnp.asarray(matrix, jnp.float32)
     return Camera(jnp.stack([matrix[..., 0, 0], matrix[..., 1, 1]], axis=-1), matrix[..., :2, 2])
