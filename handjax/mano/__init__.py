@@ -1,7 +1,10 @@
 """A differentiable MANO layer: models, poses, meshes, keypoints and their inverse, as pure functions."""
 
 from handjax.mano.build import build
+from handjax.mano.default import default
 from handjax.mano.hand import forward, forward_batch, forward_rotations
+from handjax.mano.inverse.joints import JointsFit, fit_joints, fit_joints_batch
+from handjax.mano.io import HandFileError, load, save
 from handjax.mano.landmarks import centred, keypoints, keypoints_of, keypoints_rotations
 from handjax.mano.pose import hand_params, pca_from_pose, pose_from_pca
 from handjax.mano.sides import mirror, mirror_params, mirror_points
@@ -19,11 +22,16 @@ __all__ = [
     "FINGERTIP_SETS",
     "MANO_KEYPOINT_IDS",
     "MANO_PARENTS",
+    "HandFileError",
     "HandModel",
     "HandOutput",
     "HandParams",
+    "JointsFit",
     "build",
     "centred",
+    "default",
+    "fit_joints",
+    "fit_joints_batch",
     "forward",
     "forward_batch",
     "forward_rotations",
@@ -31,10 +39,12 @@ __all__ = [
     "keypoints",
     "keypoints_of",
     "keypoints_rotations",
+    "load",
     "mirror",
     "mirror_params",
     "mirror_points",
     "pca_from_pose",
     "pose_from_pca",
+    "save",
     "zero_params",
 ]

@@ -2,9 +2,10 @@
 
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from handjax import rotations
-from handjax.checks import check_choice, check_last_axes
+from handjax.checks import check_choice, check_last_axes, check_shape
 from handjax.mano.types import HandModel, HandParams
 
 CODINGS = ("axis_angle", "quaternion", "6d", "matrix")
@@ -26,22 +27,26 @@ def pca_from_pose(model: HandModel, hand_pose: Array, num_pca_comps: int, *, fla
     """(..., P) axis-angle, flat hand = 0 -> (..., num_pca_comps): the nearest pose that n components can make.
 
     A least-squares solve: the components of the released file are not quite orthonormal.
+    Raises ValueError for a wrong shape or more components than the model has.
     """
     check_last_axes("hand_pose", hand_pose, model.hands_mean.shape)
+    if not 1 <= num_pca_comps <= len(model.hands_components):
+        raise ValueError(f"num_pca_comps must lie in [1, {len(model.hands_components)}], got {num_pca_comps}")
     relative = hand_pose if flat_hand_mean else hand_pose - jnp.broadcast_to(model.hands_mean, hand_pose.shape)
     components = model.hands_components[:num_pca_comps]
     gram = jnp.matmul(components, components.T, precision="highest")
-    projected = jnp.einsum("cp,...p->...c", components, relative, precision="highest")
-    return jnp.linalg.solve(gram, projected[..., None])[..., 0]
+    # One solve with a column a component, not one a pose.
+    inverse = jnp.linalg.solve(gram, components)
+    return jnp.einsum("cp,...p->...c", inverse, relative, precision="highest")
 
 
 def hand_params(
     model: HandModel,
     *,
-    betas: Array | None = None,
-    global_orient: Array | None = None,
-    hand_pose: Array | None = None,
-    transl: Array | None = None,
+    betas: ArrayLike | None = None,
+    global_orient: ArrayLike | None = None,
+    hand_pose: ArrayLike | None = None,
+    transl: ArrayLike | None = None,
     rotation: str = "axis_angle",
     use_pca: bool = False,
     num_pca_comps: int | None = None,
@@ -61,8 +66,8 @@ def hand_params(
     Raises ValueError for wrong sizes or a coding that does not go with the other arguments.
     """
     check_choice("rotation", rotation, CODINGS)
-    if not flat_hand_mean and rotation != "axis_angle":
-        raise ValueError(f"flat_hand_mean=False needs rotation='axis_angle' or PCA, got rotation={rotation!r}")
+    if not (flat_hand_mean or use_pca or rotation == "axis_angle"):
+        raise ValueError(f"flat_hand_mean=False needs rotation='axis_angle' or use_pca, got rotation={rotation!r}")
     pose_size = 3 * (model.num_joints - 1)
     given = jnp.zeros(0) if betas is None else jnp.asarray(betas)
     if given.ndim != 1 or given.shape[0] > model.num_betas:
@@ -85,10 +90,12 @@ def hand_params(
             f"global_orient and hand_pose must hold 1 and {model.num_joints - 1} rotations, "
             f"got {orient.size / 3:g} and {pose.size / 3:g}"
         )
-    return HandParams(betas, orient, pose, jnp.zeros(3) if transl is None else jnp.asarray(transl))
+    transl = jnp.zeros(3) if transl is None else jnp.asarray(transl)
+    check_shape("transl", transl, (3,))
+    return HandParams(betas, orient, pose, transl)
 
 
-def _to_axis_angle(name: str, values: Array, rotation: str) -> Array:
+def _to_axis_angle(name: str, values: ArrayLike, rotation: str) -> Array:
     values = jnp.asarray(values)
     width = {"axis_angle": 3, "quaternion": 4, "6d": 6, "matrix": 9}[rotation]
     if values.size % width:

@@ -16,25 +16,28 @@ def mirror(model: HandModel) -> HandModel:
     this (its shapedirs are the right hand's): see `fix_left_shapedirs` of `load`.
     """
     signs = np.array([-1.0, 1.0, 1.0], np.float32)
-    rows = model.blend_basis.reshape(-1, 3, model.num_vertices) * signs[:, None]
     # A mirrored rotation is M R M: each entry of vec(R - I) changes sign with its row and its column.
-    feature = np.tile(np.outer(signs, signs).ravel(), model.num_joints - 1)
-    rows = rows * np.concatenate([np.ones(model.num_betas, np.float32), feature])[:, None, None]
-    frames = model.joint_frames
+    both = np.outer(signs, signs)
+    feature = np.concatenate([np.ones(model.num_betas, np.float32), np.tile(both.ravel(), model.num_joints - 1)])
+    rows = np.broadcast_to(feature[:, None, None] * signs[:, None], (len(feature), 3, model.num_vertices))
     pseudo = -signs
-    pose_signs = np.tile(pseudo, model.num_joints - 1)
+    frames = model.joint_frames
     return model.replace(
-        v_template=model.v_template * signs,
-        blend_basis=rows.reshape(model.blend_basis.shape),
-        joint_template=model.joint_template * signs,
-        joint_shapedirs=model.joint_shapedirs * signs[:, None],
+        v_template=_signed(model.v_template, signs),
+        blend_basis=_signed(model.blend_basis, rows.reshape(len(feature), -1)),
+        joint_template=_signed(model.joint_template, signs),
+        joint_shapedirs=_signed(model.joint_shapedirs, signs[:, None]),
         faces=model.faces[:, ::-1],
-        hands_mean=model.hands_mean * pose_signs,
-        hands_components=model.hands_components * pose_signs,
-        joint_axes=model.joint_axes * pseudo,
-        joint_frames=None if frames is None else frames * np.outer(signs, signs),
+        hands_mean=_signed(model.hands_mean, np.tile(pseudo, model.num_joints - 1)),
+        hands_components=_signed(model.hands_components, np.tile(pseudo, model.num_joints - 1)),
+        joint_axes=_signed(model.joint_axes, pseudo),
+        joint_frames=None if frames is None else _signed(frames, both),
         side=OTHER[model.side],
     )
+
+
+def _signed(array: Array, signs: np.ndarray) -> Array:
+    return array * np.broadcast_to(signs, array.shape)
 
 
 def mirror_params(params: HandParams) -> HandParams:

@@ -15,7 +15,7 @@ from handjax.camera import Camera, project
 from handjax.checks import check_shape
 from handjax.mano.inverse import newton
 from handjax.mano.inverse.assembly import PointRows
-from handjax.mano.inverse.jacobian import check_solvable, params_from_state, state_from_params
+from handjax.mano.inverse.jacobian import HandState, check_solvable, params_from_state, state_from_params
 from handjax.mano.inverse.joints import distance_rows
 from handjax.mano.inverse.priors import PriorTerms, limit_excess, prior, with_bone_length
 from handjax.mano.inverse.tiling import in_tiles
@@ -38,7 +38,7 @@ class RefineSettings:
     pose: float = 0.01
     shape: float = 0.01
     twist: float = 0.0
-    limit: float = 200.0
+    limit: float = 30.0
     robust_px: float | None = None
     space: float = 0.01
     bone: float = 1.0
@@ -146,21 +146,29 @@ def refine_batch(
     return in_tiles(lambda some: solve_tile(model, *some, settings), (params, evidence))
 
 
-def solve_tile(model: HandModel, params: HandParams, evidence: Evidence, settings: RefineSettings) -> RefineResult:
-    """`refine_batch` of hands that are solved together, without the checks."""
+def solve_tile(
+    model: HandModel,
+    params: HandParams,
+    evidence: Evidence,
+    settings: RefineSettings,
+    target: HandParams | None = None,
+) -> RefineResult:
+    """`refine_batch` of hands that are solved together, without the checks. The pose and shape that the energy draws
+    the hand to are the start's, or the target's."""
     if settings.place_root:
         origin = params._replace(transl=jnp.zeros_like(params.transl))
         points = jax.vmap(lambda one: keypoints(model, one))(origin)
         seen = evidence[:4]
         params = params._replace(transl=place(points, *seen))
     start = newton.Unknowns(state_from_params(params), jnp.zeros((int(settings.unknown_focal), params.betas.shape[0])))
-    solution = newton.minimise(model, start, terms(model, start, evidence, settings), settings.solver)
+    drawn_to = state_from_params(params if target is None else target)
+    solution = newton.minimise(model, start, terms(model, drawn_to, evidence, settings), settings.solver)
     return _report(model, solution, evidence)
 
 
-def terms(model: HandModel, start: newton.Unknowns, evidence: Evidence, settings: RefineSettings) -> newton.Terms:
+def terms(model: HandModel, target: HandState, evidence: Evidence, settings: RefineSettings) -> newton.Terms:
     """The energy of B hands, as the solver reads it."""
-    batch = start.extra.shape[-1]
+    batch = target.betas.shape[-1]
     robust = None if settings.robust_px is None else jnp.full(batch, settings.robust_px)
     measures = [projection_rows(model, *evidence[:4], robust)]
     if evidence.keypoints_3d is not None:
@@ -169,11 +177,11 @@ def terms(model: HandModel, start: newton.Unknowns, evidence: Evidence, settings
         measures.append(distance_rows(model, points, settings.space * visible))
     known = PriorTerms(
         pose_precision=jnp.broadcast_to(settings.pose / 45 * jnp.eye(9)[:, :, None, None], (9, 9, 5, 1)),
-        pose_target=start.hand.fingers,
+        pose_target=target.fingers,
         limit=settings.limit,
         shape=settings.shape / model.num_betas,
-        betas_target=start.hand.betas,
-        extra=jnp.full((start.extra.shape[0], 1), settings.focal),
+        betas_target=target.betas,
+        extra=jnp.full((int(settings.unknown_focal), 1), settings.focal),
     )
 
     def known_of(unknowns: newton.Unknowns):

@@ -20,16 +20,22 @@ class NormalEquations(NamedTuple):
     border_gradient: Array  # (N, B)
 
 
-def damped(equations: NormalEquations, damping: Array) -> NormalEquations:
-    """Levenberg-Marquardt in Marquardt's scaling: the diagonals grow by the factor 1 + damping (B,)."""
+def damped(equations: NormalEquations, damping: Array, floor: Array | float) -> NormalEquations:
+    """Levenberg-Marquardt: adds damping (B,) times each unknown's own curvature, or `floor` times its kind's if more.
 
-    def grown(matrix: Array) -> Array:
-        size = matrix.shape[0]
-        diagonal = jnp.eye(size, dtype=bool).reshape(size, size, *[1] * (matrix.ndim - 2))
-        factor = (1.0 + damping).reshape(*[1] * (matrix.ndim - 1), -1)
-        return matrix * jnp.where(diagonal, factor, 1.0)
-
-    return equations._replace(finger=grown(equations.finger), border=grown(equations.border))
+    Points on a ray do not show depth: along such directions single curvatures are small and the step would be wild.
+    """
+    finger = jnp.einsum("iifb->ifb", equations.finger)  # (9, 5, B)
+    border = jnp.einsum("iib->ib", equations.border)  # (N, B)
+    least = floor * finger.mean((0, 1))
+    finger = damping[None, None] * jnp.maximum(finger, least[None, None])
+    shape = border[3:-3].mean(0) if border.shape[0] > 6 else least
+    border = damping[None] * jnp.maximum(border, floor * jnp.minimum(shape, border.max(0))[None])
+    size = border.shape[0]
+    return equations._replace(
+        finger=equations.finger + jnp.eye(9)[:, :, None, None] * finger[None],
+        border=equations.border + jnp.eye(size)[:, :, None] * border[None],
+    )
 
 
 def solve(equations: NormalEquations) -> tuple[Array, Array]:

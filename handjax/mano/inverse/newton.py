@@ -21,8 +21,15 @@ class SolverSettings:
 
     max_iterations: int = 30
     tolerance: float = 1e-4  # relative fall of the energy that counts as none
-    energy_floor: float = 1e-6  # an energy below this, in the terms' own unit, is nothing left to fit
-    damping: float = 1e-2
+    energy_floor: float = 1e-3  # an energy below this, in the terms' own unit, is nothing left to fit
+    damping: float = 0.03
+    relax: float = 0.4
+    tighten: float = 3.0
+    floor: float = 2.0
+    backtrack: float = 0.3
+    strays: int = 1  # steps on from a point that is no better
+    patience: float = 10.0  # ... if its energy is within this factor of the best
+    failures: int = 5
     max_turn: float = 0.6  # radians a finger joint or the root may turn in one iteration
 
 
@@ -50,11 +57,12 @@ class Solution(NamedTuple):
 
 class _Loop(NamedTuple):
     best: Unknowns
-    energy: Array
-    finger_step: Array
-    border_step: Array
+    energy: Array  # of best
+    step: tuple[Array, Array]  # from best, of the fingers and of the border
+    trial: Unknowns
     damping: Array
-    retries: Array
+    strays: Array  # trials since the last that was best or began from best
+    failures: Array  # steps from best that came to nothing
     converged: Array
     done: Array
     iterations: Array
@@ -64,8 +72,10 @@ class _Loop(NamedTuple):
 def minimise(model: HandModel, start: Unknowns, terms: Terms, settings: SolverSettings) -> Solution:
     """Finds the nearest minimum of the energy for each of B hands.
 
-    Every pass evaluates energy and derivatives at the trial point. A hand whose energy fell steps on from there; the
-    others go back and try a third of their step. Stops when each hand's energy has ceased to fall.
+    Every pass evaluates energy and derivatives at the trial point. A hand whose energy fell steps on from there. One
+    that did not may step on once as well: along a curved valley (a ray of points that fit as well) a long step leaves
+    the valley and the next one, from where it ended, comes down further on. If that fails too, the hand goes back and
+    tries a part of its step with more damping. Stops when the energy of every hand has ceased to fall.
     """
     check_solvable(model)
     tips = landmarks.fingertip_model(model)
@@ -73,47 +83,68 @@ def minimise(model: HandModel, start: Unknowns, terms: Terms, settings: SolverSe
     size = 6 + model.num_betas + start.extra.shape[0]
 
     def body(loop: _Loop) -> _Loop:
-        trial = _moved(loop.best, loop.finger_step, loop.border_step)
-        jacobian = point_jacobian(model, tips, trial.hand)
-        rows = terms.points(jacobian.wrist, jacobian.points, trial.extra)
+        jacobian = point_jacobian(model, tips, loop.trial.hand)
+        rows = terms.points(jacobian.wrist, jacobian.points, loop.trial.extra)
         fingers = None if terms.fingers is None else terms.fingers(jacobian.points)
-        prior = terms.prior(trial)
+        prior = terms.prior(loop.trial)
         energy = rows.energy + prior.energy + (0.0 if fingers is None else fingers.energy)
-        fell = (energy < loop.energy) & ~loop.done
         equations = assembly.normal_equations(jacobian, rows, fingers, prior)
-        damping = jnp.where(fell, loop.damping * 0.2, jnp.minimum(loop.damping * 4.0, 1e6))
-        finger_step, border_step = arrow.solve(arrow.damped(equations, damping))
+
+        fell = (energy < loop.energy) & ~loop.done
+        stray = ~fell & (loop.strays < settings.strays) & (energy < settings.patience * loop.energy)
+        back = ~fell & ~stray
+        damping = jnp.where(fell, loop.damping * settings.relax, loop.damping)
+        damping = jnp.where(back, jnp.minimum(damping * settings.tighten, 1e6), damping)
+        step = _limited(arrow.solve(arrow.damped(equations, damping, settings.floor)), settings.max_turn)
+        best = jax.tree.map(_chosen(fell), loop.trial, loop.best)
+        shortened = jax.tree.map(lambda part: part * settings.backtrack, loop.step)
+        kept = jax.tree.map(_chosen(back), shortened, loop.step)
+        kept = jax.tree.map(_chosen(fell), step, kept)
+        origin = jax.tree.map(_chosen(back), best, loop.trial)
+        trial = _moved(origin, *jax.tree.map(_chosen(back), kept, step))
+
+        failures = jnp.where(fell, 0, loop.failures + back)
         small = jnp.isfinite(loop.energy) & (loop.energy - energy <= settings.tolerance * loop.energy)
-        retries = jnp.where(fell, 0, loop.retries + 1)
-        finished = (fell & (small | (energy < settings.energy_floor))) | (retries > 6)
-        limit = settings.max_turn
+        finished = (fell & (small | (energy < settings.energy_floor))) | (failures > settings.failures)
         return _Loop(
-            best=jax.tree.map(_chosen(fell), trial, loop.best),
+            best=best,
             energy=jnp.where(fell, energy, loop.energy),
-            finger_step=_chosen(fell)(jnp.clip(finger_step, -limit, limit), loop.finger_step / 3),
-            border_step=_chosen(fell)(_shortened(border_step, limit), loop.border_step / 3),
-            damping=jnp.where(loop.done, loop.damping, damping),
-            retries=retries,
+            step=kept,
+            trial=trial,
+            damping=damping,
+            strays=jnp.where(stray, loop.strays + 1, 0),
+            failures=failures,
             converged=loop.converged | (finished & ~loop.done),
             done=loop.done | finished,
             iterations=jnp.where(loop.done, loop.iterations, loop.count),
             count=loop.count + 1,
         )
 
+    no = jnp.zeros(batch, bool)
+    none = jnp.zeros(batch, jnp.int32)
     first = _Loop(
         best=start,
         energy=jnp.full(batch, jnp.inf),
-        finger_step=jnp.zeros((9, 5, batch)),
-        border_step=jnp.zeros((size, batch)),
-        damping=jnp.full(batch, settings.damping * 5),
-        retries=jnp.zeros(batch, jnp.int32),
-        converged=jnp.zeros(batch, bool),
-        done=jnp.zeros(batch, bool),
-        iterations=jnp.zeros(batch, jnp.int32),
+        step=(jnp.zeros((9, 5, batch)), jnp.zeros((size, batch))),
+        trial=start,
+        damping=jnp.full(batch, settings.damping / settings.relax),
+        strays=none,
+        failures=none,
+        converged=no,
+        done=no,
+        iterations=none,
         count=jnp.zeros((), jnp.int32),
     )
     last = jax.lax.while_loop(lambda loop: (loop.count <= settings.max_iterations) & ~loop.done.all(), body, first)
     return Solution(last.best, last.energy, last.converged, last.iterations)
+
+
+def _limited(step: tuple[Array, Array], max_turn: float) -> tuple[Array, Array]:
+    """The whole step scaled so that no angle turns further than `max_turn`."""
+    fingers, border = step
+    largest = jnp.maximum(jnp.abs(fingers).max((0, 1)), jnp.abs(border[:3]).max(0))
+    shorter = jnp.minimum(1.0, max_turn / (largest + 1e-12))
+    return fingers * shorter[None, None], border * shorter[None]
 
 
 def _moved(unknowns: Unknowns, finger_step: Array, border_step: Array) -> Unknowns:
@@ -131,9 +162,3 @@ def _moved(unknowns: Unknowns, finger_step: Array, border_step: Array) -> Unknow
 def _chosen(condition: Array) -> Callable[[Array, Array], Array]:
     """Picks between two arrays hand by hand."""
     return lambda yes, no: jnp.where(condition.reshape(*[1] * (yes.ndim - 1), -1), yes, no)
-
-
-def _shortened(border_step: Array, limit: float) -> Array:
-    """The turn of the root kept within the limit; the rest is as solved."""
-    angle = jnp.sqrt((border_step[:3] ** 2).sum(0) + 1e-12)
-    return jnp.concatenate([border_step[:3] * jnp.minimum(1.0, limit / angle)[None], border_step[3:]])
