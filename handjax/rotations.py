@@ -5,13 +5,20 @@ finite everywhere: each singular point is a `where` whose unused branch is kept 
 """
 
 import jax.numpy as jnp
-from jax import Array
+import numpy as np
+from jax import Array, lax
 
 from handjax.checks import check_last_axes
 
 # Below this squared angle the series are exact to float32, also in their second derivatives.
 SERIES_BELOW = 1e-2
-TINY = 1e-12
+VANISHING = 1e-12
+"""Vectors shorter than this have no direction. Second derivatives of those longer still fit in float32."""
+PARALLEL = 1e-6
+"""Sine of the angle below which two vectors span no plane: their difference is rounding errors."""
+
+# [v]x row by row is v at (0, 2, 1, 2, 0, 0, 1, 0, 0) with these signs.
+SKEW_SIGNS = np.array([0, -1, 1, 1, 0, -1, -1, 1, 0], np.float32)
 
 
 def _sine_coefficients(theta_sq: Array) -> tuple[Array, Array]:
@@ -35,15 +42,40 @@ def planes_from_axis_angle(axis_angle: Array) -> Array:
 
     Components lead here and in the kernels: the batch is then the innermost axis, which a CPU runs as vectors.
     """
-    x, y, z = axis_angle
-    xx, yy, zz = x * x, y * y, z * z
-    a, b = _sine_coefficients(xx + yy + zz)
-    bxy, bxz, byz = b * x * y, b * x * z, b * y * z
-    ax, ay, az = a * x, a * y, a * z
-    entries = [1 - b * (yy + zz), bxy - az, bxz + ay]
-    entries += [bxy + az, 1 - b * (xx + zz), byz - ax]
-    entries += [bxz - ay, byz + ax, 1 - b * (xx + yy)]
-    return jnp.stack(entries).reshape(3, 3, *axis_angle.shape[1:])
+    theta_sq = _squared(axis_angle)
+    sine, versine = _sine_coefficients(theta_sq)
+    return _from_parts(axis_angle, 1 - theta_sq * versine, sine, versine)
+
+
+def left_jacobian_planes(axis_angle: Array) -> Array:
+    """(3, ...) radians -> (3, 3, ...): J with exp(v + d) ~ exp(J d) exp(v), the left Jacobian of SO(3).
+
+    Chirikjian 2012, eq. 10.86. Right up to a full turn, where it is singular.
+    """
+    theta_sq = _squared(axis_angle)
+    sine, versine = _sine_coefficients(theta_sq)
+    small = theta_sq < SERIES_BELOW
+    series = 1 / 6 - theta_sq / 120 * (1 - theta_sq / 42)
+    cubic = jnp.where(small, series, (1 - sine) / jnp.where(small, 1.0, theta_sq))
+    return _from_parts(axis_angle, sine, versine, cubic)
+
+
+def _squared(vector: Array) -> Array:
+    x, y, z = vector
+    return x * x + y * y + z * z
+
+
+def _from_parts(vector: Array, diagonal: Array, skew: Array, outer: Array) -> Array:
+    """diagonal I + skew [v]x + outer v v^T, (3, 3, ...). Whole matrices at once: XLA then makes one loop of it."""
+    ones = (1,) * (vector.ndim - 1)
+    crossed = vector[np.array([0, 2, 1, 2, 0, 0, 1, 0, 0])] * SKEW_SIGNS.reshape(9, *ones)
+    products = vector[:, None] * vector[None]
+    identity = np.eye(3, dtype=np.float32).reshape(3, 3, *ones)
+    return (
+        diagonal[None, None] * identity
+        + skew[None, None] * crossed.reshape(products.shape)
+        + outer[None, None] * products
+    )
 
 
 def matrix_from_axis_angle(axis_angle: Array) -> Array:
@@ -69,25 +101,26 @@ def quaternion_from_axis_angle(axis_angle: Array) -> Array:
 def axis_angle_from_quaternion(quaternion: Array) -> Array:
     """(..., 4) (w, x, y, z) of any length but 0 -> (..., 3) radians, angle in [0, pi]. Zero length gives 0."""
     check_last_axes("quaternion", quaternion, (4,))
+    quaternion, vanishing = _without_length(quaternion, VANISHING)
     # q and -q are one rotation; w >= 0 is the one with an angle up to pi.
     signed = jnp.where(quaternion[..., :1] < 0, -quaternion, quaternion)
     w, vector = signed[..., :1], signed[..., 1:]
     sine_sq = (vector * vector).sum(-1, keepdims=True)
-    small = sine_sq < 1e-3 * w * w
-    sine = jnp.sqrt(jnp.where(small | (sine_sq < TINY), 1.0, sine_sq))
+    small = sine_sq < SERIES_BELOW * w * w
+    sine = jnp.sqrt(jnp.where(small | vanishing, 1.0, sine_sq))
     w_safe = jnp.where(small, w, 1.0)
-    tangent_sq = jnp.where(small, sine_sq, 0.0) / (w_safe * w_safe)
-    series = 2 / w_safe * (1 - tangent_sq * (1 / 3 - tangent_sq * (1 / 5 - tangent_sq / 7)))
+    t = jnp.where(small, sine_sq, 0.0) / (w_safe * w_safe)
+    series = 2 / w_safe * (1 - t * (1 / 3 - t * (1 / 5 - t * (1 / 7 - t / 9))))
     factor = jnp.where(small, series, 2 * jnp.arctan2(sine, jnp.where(small, 1.0, w)) / sine)
-    return factor * vector
+    return jnp.where(vanishing, 0.0, factor) * vector
 
 
 def matrix_from_quaternion(quaternion: Array) -> Array:
     """(..., 4) (w, x, y, z) of any length -> (..., 3, 3). A quaternion of length 0 gives the identity."""
     check_last_axes("quaternion", quaternion, (4,))
-    norm_sq = (quaternion * quaternion).sum(-1)
-    zero = norm_sq < TINY * TINY
-    s = jnp.where(zero, 0.0, 2 / jnp.where(zero, 1.0, norm_sq))
+    quaternion, vanishing = _without_length(quaternion, VANISHING)
+    zero = vanishing[..., 0]
+    s = jnp.where(zero, 0.0, 2 / jnp.where(zero, 1.0, (quaternion * quaternion).sum(-1)))
     w, x, y, z = (quaternion[..., i] for i in range(4))
     entries = [1 - s * (y * y + z * z), s * (x * y - w * z), s * (x * z + w * y)]
     entries += [s * (x * y + w * z), 1 - s * (x * x + z * z), s * (y * z - w * x)]
@@ -120,10 +153,8 @@ def quaternion_from_matrix(matrix: Array) -> Array:
     best = jnp.where(four[..., 0] > 1.0, 0, jnp.argmax(four, -1))
     row = jnp.take_along_axis(rows, best[..., None, None], -2)[..., 0, :]
     row = jnp.where(row[..., :1] < 0, -row, row)
-    norm_sq = (row * row).sum(-1, keepdims=True)
-    degenerate = norm_sq < TINY
-    quaternion = row / jnp.sqrt(jnp.where(degenerate, 1.0, norm_sq))
-    return jnp.where(degenerate, jnp.array([1.0, 0.0, 0.0, 0.0]), quaternion)
+    # The largest of four squares that sum to 4 is no smaller than 1, so there is no zero to guard.
+    return row / jnp.sqrt((row * row).sum(-1, keepdims=True))
 
 
 def matrix_from_6d(six: Array) -> Array:
@@ -132,12 +163,14 @@ def matrix_from_6d(six: Array) -> Array:
     Vectors that are zero or parallel, where that is undefined, fall back to a coordinate axis: always a rotation.
     """
     check_last_axes("six", six, (6,))
-    first = _unit_or(six[..., :3], jnp.array([1.0, 0.0, 0.0]))
-    second = six[..., 3:] - (first * six[..., 3:]).sum(-1, keepdims=True) * first
+    first = _unit_or(six[..., :3], jnp.broadcast_to(jnp.array([1.0, 0.0, 0.0]), six[..., :3].shape), VANISHING)
     # The coordinate axis least along `first` is never parallel to it.
-    axis = jnp.eye(3)[jnp.argmin(jnp.abs(first), -1)]
-    spare = axis - (first * axis).sum(-1, keepdims=True) * first
-    second = _unit_or(second, spare / jnp.sqrt((spare * spare).sum(-1, keepdims=True)))
+    spare = _reject(jnp.eye(3)[jnp.argmin(jnp.abs(first), -1)], first)
+    second, _ = _without_length(six[..., 3:], VANISHING)
+    second = _unit_or(_reject(second, first), spare, PARALLEL)
+    # Once more: of nearly parallel vectors the first pass leaves much rounding error along `first`.
+    second = _reject(second, first)
+    second = second / jnp.sqrt((second * second).sum(-1, keepdims=True))
     return jnp.stack([first, second, jnp.cross(first, second)], -1)
 
 
@@ -147,7 +180,23 @@ def sixd_from_matrix(matrix: Array) -> Array:
     return jnp.concatenate([matrix[..., :, 0], matrix[..., :, 1]], -1)
 
 
-def _unit_or(vector: Array, fallback: Array) -> Array:
-    norm_sq = (vector * vector).sum(-1, keepdims=True)
-    degenerate = norm_sq < TINY
-    return jnp.where(degenerate, fallback, vector / jnp.sqrt(jnp.where(degenerate, 1.0, norm_sq)))
+def _reject(vector: Array, unit: Array) -> Array:
+    """The part of `vector` that is orthogonal to `unit`."""
+    return vector - (unit * vector).sum(-1, keepdims=True) * unit
+
+
+def _unit_or(vector: Array, fallback: Array, shortest: float) -> Array:
+    scaled, short = _without_length(vector, shortest)
+    scaled = jnp.where(short, fallback, scaled)
+    return scaled / jnp.sqrt((scaled * scaled).sum(-1, keepdims=True))
+
+
+def _without_length(vector: Array, shortest: float) -> tuple[Array, Array]:
+    """(..., n) -> the vector with a largest entry of 1, and (..., 1) whether it was shorter than `shortest`.
+
+    For functions that do not depend on the length: to their derivatives the scale is a constant. Without it squares
+    of 1e-20 or 1e20 leave the range of float32.
+    """
+    largest = lax.stop_gradient(jnp.abs(vector).max(-1, keepdims=True))
+    short = largest < shortest
+    return vector / jnp.where(short, 1.0, largest), short

@@ -1,5 +1,7 @@
 """Left hands from right ones and back: the mirror x -> -x of models, poses and points."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -22,7 +24,8 @@ def mirror(model: HandModel) -> HandModel:
     rows = np.broadcast_to(feature[:, None, None] * signs[:, None], (len(feature), 3, model.num_vertices))
     pseudo = -signs
     frames = model.joint_frames
-    return model.replace(
+    return dataclasses.replace(
+        model,
         v_template=_signed(model.v_template, signs),
         blend_basis=_signed(model.blend_basis, rows.reshape(len(feature), -1)),
         joint_template=_signed(model.joint_template, signs),

@@ -1,5 +1,6 @@
 """The hand model as frozen data: what every kernel reads and every loader makes."""
 
+import dataclasses
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -104,7 +105,7 @@ class HandModel:
             raise ValueError(f"fingertips must be {len(self.fingertip_ids)} vertex ids, got {fingertips}")
         if not all(0 <= vertex < self.num_vertices for vertex in fingertips):
             raise ValueError(f"fingertips must lie in [0, {self.num_vertices}), got {fingertips}")
-        return self.replace(fingertip_ids=tuple(int(vertex) for vertex in fingertips))
+        return dataclasses.replace(self, fingertip_ids=tuple(int(vertex) for vertex in fingertips))
 
 
 def zero_params(model: HandModel) -> HandParams:

@@ -55,8 +55,8 @@ def fit_keypoints(
     """Keypoints (B, 21, 2), focal and center (B, 2) in pixels -> hands in front of their cameras.
 
     With `keypoints_3d` (B, 21, 3), metres in camera axes from any origin, as detectors guess them: their hand
-    (`fit_joints`) is the start and what the fit stays near to. Without: `fit_2d` from many views. A keypoint that is not
-    finite counts as unseen. Left hands: mirror what goes in and what comes out (`handjax.mano.mirror_params`).
+    (`fit_joints`) is the start and what the fit stays near to. Without: `fit_2d` from many views. A keypoint that is
+    not finite counts as unseen. Left hands: mirror what goes in and what comes out (`handjax.mano.mirror_params`).
 
     Raises ValueError for wrong shapes or a hand without MANO's tree.
     """

@@ -176,7 +176,7 @@ def terms(model: HandModel, target: HandState, evidence: Evidence, settings: Ref
         points = jnp.where(visible[..., None], evidence.keypoints_3d, 0.0)
         measures.append(distance_rows(model, points, settings.space * visible))
     known = PriorTerms(
-        pose_precision=jnp.broadcast_to(settings.pose / 45 * jnp.eye(9)[:, :, None, None], (9, 9, 5, 1)),
+        pose=settings.pose / 45,
         pose_target=target.fingers,
         limit=settings.limit,
         shape=settings.shape / model.num_betas,

@@ -37,7 +37,7 @@ class Prior(NamedTuple):
 
     energy: Array  # (B,)
     finger_gradient: Array  # (9, 5, B)
-    finger: Array  # (9, 9, 5, B or 1)
+    joint: Array  # (3 segments, 3, 3, 5, B): joints of a finger have priors of their own
     border_gradient: Array  # (N, B)
     border: Array  # (N, N, B or 1)
 
@@ -93,6 +93,8 @@ def _through(by_point: Array, by_unknown: Array) -> Array:
 
 def _sum_rows(finger_rows: list[list[Array]], border_rows: list[Array], wrist_rows: list[Array], prior: Prior):
     blocks = [[_block(finger_rows, i, j) for j in range(SEGMENTS)] for i in range(SEGMENTS)]
+    for segment in range(SEGMENTS):
+        blocks[segment][segment] = blocks[segment][segment] + prior.joint[segment]
     finger = jnp.concatenate([jnp.concatenate(row, 1) for row in blocks])
     mixed = jnp.concatenate(
         [
@@ -103,7 +105,7 @@ def _sum_rows(finger_rows: list[list[Array]], border_rows: list[Array], wrist_ro
     by_finger = [b[:, finger] for b in border_rows for finger in range(FINGERS)]
     border = _total([row[:-1, None] * row[None] for row in by_finger + wrist_rows])
     return NormalEquations(
-        finger=finger + prior.finger,
+        finger=finger,
         finger_border=mixed[:, :-1],
         border=border[:, :-1] + prior.border,
         finger_gradient=mixed[:, -1] + prior.finger_gradient,

@@ -65,7 +65,7 @@ def _fit(model: HandModel, joints: Array, confidence: Array, settings: newton.So
     batch = joints.shape[0]
     state = start.from_points(model, joints, confidence)
     known = PriorTerms(
-        pose_precision=jnp.broadcast_to(POSE_WEIGHT * jnp.eye(9)[:, :, None, None], (9, 9, 5, 1)),
+        pose=POSE_WEIGHT,
         pose_target=jnp.zeros((9, 5, batch)),
         limit=LIMIT_WEIGHT,
         shape=SHAPE_WEIGHT,

@@ -83,7 +83,7 @@ def minimise(model: HandModel, start: Unknowns, terms: Terms, settings: SolverSe
     size = 6 + model.num_betas + start.extra.shape[0]
 
     def body(loop: _Loop) -> _Loop:
-        jacobian = point_jacobian(model, tips, loop.trial.hand)
+        jacobian = jax.lax.optimization_barrier(point_jacobian(model, tips, loop.trial.hand))
         rows = terms.points(jacobian.wrist, jacobian.points, loop.trial.extra)
         fingers = None if terms.fingers is None else terms.fingers(jacobian.points)
         prior = terms.prior(loop.trial)

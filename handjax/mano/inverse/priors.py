@@ -13,17 +13,16 @@ MM_PER_METRE = 1e3
 
 
 class PriorTerms(NamedTuple):
-    """Weighted squares. Energies add to those of the points, in the same unit.
+    """Weights of squares, and what they are taken from. Energies add to those of the points, in the same unit.
 
-    pose_precision: (9, 9, 5, 1), weight of (pose - pose_target) in each finger. pose_target: (9, 5, B).
-    limit: weight of each radian squared past a joint's limit. shape: weight of (betas - betas_target) squared.
-    extra: (E, 1) weights of the camera unknowns' squares.
+    pose: of each angle's difference from pose_target (9, 5, B). limit: of each radian past a joint's limit. shape: of
+    each coefficient's from betas_target (S, B). extra: (E, 1), of the camera unknowns.
     """
 
-    pose_precision: Array
+    pose: float
     pose_target: Array
-    limit: float | Array
-    shape: float | Array
+    limit: float
+    shape: float
     betas_target: Array
     extra: Array
 
@@ -42,21 +41,26 @@ def limit_excess(model: HandModel, fingers: Array) -> Array:
 def prior(model: HandModel, terms: PriorTerms, fingers: Array, betas: Array, extra: Array) -> Prior:
     """Value and halved derivatives of the prior energy. fingers (9, 5, B), betas (S, B), extra (E, B)."""
     from_target = fingers - terms.pose_target
-    pulled = sum(terms.pose_precision[:, k] * from_target[None, k] for k in range(9))
+    from_shape = betas - terms.betas_target
     excess = limit_excess(model, fingers)
     axes, _ = _by_segment(model)
-    pushed = terms.limit * sum(axes[:, axis, :, :, None] * excess[:, axis, None] for axis in range(3))
-    from_shape = betas - terms.betas_target
-    energy = (from_target * pulled).sum((0, 1)) + terms.limit * (excess * excess).sum((0, 1, 2))
+    pushed = sum(axes[:, axis, :, :, None] * excess[:, axis, None] for axis in range(3))
+    energy = terms.pose * (from_target * from_target).sum((0, 1)) + terms.limit * (excess * excess).sum((0, 1, 2))
     energy = energy + terms.shape * (from_shape * from_shape).sum(0) + (terms.extra * extra * extra).sum(0)
     weights = jnp.concatenate(
         [jnp.zeros((3, 1)), jnp.full((betas.shape[0], 1), terms.shape), jnp.zeros((3, 1)), terms.extra]
     )
     values = jnp.concatenate([jnp.zeros_like(betas[:3]), from_shape, jnp.zeros_like(betas[:3]), extra])
+    active = (excess != 0.0).astype(excess.dtype)
+    # Past a limit only the part along that axis is held: a a^T.
+    held = sum(
+        axes[:, axis, :, None, :, None] * axes[:, axis, None, :, :, None] * active[:, axis, None, None]
+        for axis in range(3)
+    )
     return Prior(
         energy=energy,
-        finger_gradient=pulled + pushed.reshape(9, FINGERS, -1),
-        finger=terms.pose_precision + terms.limit * _limit_blocks(axes, excess),
+        finger_gradient=terms.pose * from_target + terms.limit * pushed.reshape(9, FINGERS, -1),
+        joint=terms.pose * jnp.eye(3)[None, :, :, None, None] + terms.limit * held,
         border_gradient=weights * values,
         border=jnp.eye(weights.shape[0])[:, :, None] * weights[None],
     )
@@ -85,15 +89,3 @@ def _by_segment(model: HandModel) -> tuple[Array, Array]:
     axes = model.joint_axes.reshape(FINGERS, SEGMENTS, 3, 3).transpose(1, 2, 3, 0)
     limits = model.joint_limits.reshape(FINGERS, SEGMENTS, 3, 2).transpose(1, 2, 3, 0)
     return axes, limits
-
-
-def _limit_blocks(axes: Array, excess: Array) -> Array:
-    """-> (9, 9, 5, B): for each joint the sum of a a^T over the axes that are past their limits."""
-    active = (excess != 0.0).astype(excess.dtype)
-    block = sum(
-        axes[:, axis, :, None, :, None] * axes[:, axis, None, :, :, None] * active[:, axis, None, None]
-        for axis in range(3)
-    )
-    nothing = jnp.zeros_like(block[0])
-    rows = [jnp.concatenate([block[i] if i == j else nothing for j in range(SEGMENTS)], 1) for i in range(SEGMENTS)]
-    return jnp.concatenate(rows)
