@@ -1,6 +1,9 @@
 """One door for every hand model: named arrays in, checked and folded `HandModel` out."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from handjax.checks import check_choice, check_shape
 from handjax.mano import anatomy
@@ -91,25 +94,27 @@ def build(
         check_shape("joint_frames", joint_frames, (joints, 3, 3))
 
     basis = np.concatenate([shapedirs, posedirs], -1)
-    return HandModel(
-        v_template=_float32(v_template),
-        blend_basis=_float32(basis.transpose(2, 1, 0).reshape(basis.shape[-1], 3 * vertices)),
-        J_regressor=_float32(J_regressor),
-        joint_template=_float32(joint_template),
-        joint_shapedirs=_float32(np.einsum("jv,vcs->jcs", J_regressor, shapedirs)),
-        lbs_weights=_float32(lbs_weights),
-        faces=faces,
-        hands_mean=_float32(hands_mean),
-        hands_components=_float32(hands_components),
-        pose_std=_float32(pose_std),
-        joint_axes=_float32(joint_axes),
-        joint_limits=_float32(joint_limits),
-        joint_frames=None if joint_frames is None else _float32(joint_frames),
-        parents=tuple(int(p) for p in parents),
-        fingertip_ids=tuple(int(i) for i in fingertip_ids),
-        keypoint_ids=keypoint_ids,
-        side=side,
-    )
+    # Concrete arrays even where a traced function is the first to ask for a model.
+    with jax.ensure_compile_time_eval():
+        return HandModel(
+            v_template=_float32(v_template),
+            blend_basis=_float32(basis.transpose(2, 1, 0).reshape(basis.shape[-1], 3 * vertices)),
+            J_regressor=_float32(J_regressor),
+            joint_template=_float32(joint_template),
+            joint_shapedirs=_float32(np.einsum("jv,vcs->jcs", J_regressor, shapedirs)),
+            lbs_weights=_float32(lbs_weights),
+            faces=jnp.asarray(faces),
+            hands_mean=_float32(hands_mean),
+            hands_components=_float32(hands_components),
+            pose_std=_float32(pose_std),
+            joint_axes=_float32(joint_axes),
+            joint_limits=_float32(joint_limits),
+            joint_frames=None if joint_frames is None else _float32(joint_frames),
+            parents=tuple(int(p) for p in parents),
+            fingertip_ids=tuple(int(i) for i in fingertip_ids),
+            keypoint_ids=keypoint_ids,
+            side=side,
+        )
 
 
 def _floats(name: str, array) -> np.ndarray:
@@ -124,8 +129,8 @@ def _floats(name: str, array) -> np.ndarray:
     return array.astype(np.float64)
 
 
-def _float32(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array, np.float32)
+def _float32(array: np.ndarray) -> Array:
+    return jnp.asarray(np.ascontiguousarray(array, np.float32))
 
 
 def _vertex_ids(name: str, ids, vertices: int) -> np.ndarray:

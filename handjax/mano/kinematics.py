@@ -35,8 +35,9 @@ def pick(array: Array, ids: tuple[int, ...], axis: int) -> Array:
     """Elements `ids` along an axis: a slice where they are evenly spaced, which fuses better than a gather."""
     step = ids[1] - ids[0] if len(ids) > 1 else 1
     index: slice | np.ndarray
-    if step > 0 and ids == tuple(range(ids[0], ids[-1] + 1, step)):
-        index = slice(ids[0], ids[-1] + 1, step)
+    first, last = min(ids), max(ids)
+    if step > 0 and ids == tuple(range(first, last + 1, step)):
+        index = slice(first, last + 1, step)
     else:
         index = np.array(ids)
     return array[(slice(None),) * axis + (index,)]

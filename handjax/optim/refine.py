@@ -94,7 +94,7 @@ def refine(
     result = refine_batch(
         model,
         jax.tree.map(lead, params),
-        lead(keypoints_2d),
+        jnp.asarray(keypoints_2d)[None],
         camera,
         confidence=lead(confidence),
         keypoints_3d=lead(keypoints_3d),

@@ -35,10 +35,10 @@ KNUCKLES = np.array(
 # hand model, with the soft tissue that surrounds the joints added.
 SECTIONS = np.array(
     [
-        [[0.255, 0.255], [0.228, 0.216], [0.203, 0.172], [0.172, 0.132]],
-        [[0.255, 0.262], [0.230, 0.219], [0.205, 0.176], [0.175, 0.135]],
-        [[0.215, 0.215], [0.192, 0.178], [0.171, 0.146], [0.148, 0.115]],
-        [[0.240, 0.245], [0.217, 0.205], [0.193, 0.164], [0.165, 0.127]],
+        [[0.236, 0.250], [0.226, 0.216], [0.203, 0.172], [0.172, 0.132]],
+        [[0.232, 0.256], [0.226, 0.219], [0.205, 0.176], [0.175, 0.135]],
+        [[0.200, 0.208], [0.189, 0.178], [0.171, 0.146], [0.148, 0.115]],
+        [[0.220, 0.238], [0.212, 0.205], [0.193, 0.164], [0.165, 0.127]],
         [[0.300, 0.300], [0.266, 0.240], [0.256, 0.212], [0.230, 0.158]],
     ]
 )
@@ -60,12 +60,12 @@ POPULATION_CORRELATION = np.array(
 
 
 class HandSize(NamedTuple):
-    """One person's hand. Lengths in mm; `palm_depth` and `wrist` scale the mean hand's."""
+    """One person's hand. Lengths in mm; `depth` and `wrist` scale the tabulated hand's."""
 
     length: float  # wrist crease to middle fingertip
     breadth: float  # across the four knuckles
     palm: float  # ratio of the knuckles' distance from the wrist to the mean hand's, at equal hand length
-    palm_depth: float
+    depth: float  # palm to back
     wrist: float
     segments: np.ndarray  # (5, 3)
     sections: np.ndarray  # (5, 4, 2) breadth and depth
@@ -76,10 +76,9 @@ class HandSize(NamedTuple):
         return self.breadth / 84.0
 
 
-def hand_size(length: float, breadth: float, palm: float = 1.0, palm_depth: float = 1.0, wrist: float = 1.0) -> HandSize:
+def hand_size(length: float, breadth: float, palm: float = 1.0, depth: float = 1.0, wrist: float = 1.0) -> HandSize:
     """A hand of mean proportions; a longer palm takes its length from the fingers."""
     finger = (1.0 - 0.446 * palm) / (1.0 - 0.446)
     per_digit = np.array([finger, finger, finger, finger, np.sqrt(finger)])[:, None]
-    return HandSize(
-        length, breadth, palm, palm_depth, wrist, SEGMENT_LENGTHS * length * per_digit, SECTIONS * breadth
-    )
+    segments, sections = SEGMENT_LENGTHS * length * per_digit, SECTIONS * breadth * [1.0, depth]
+    return HandSize(length, breadth, palm, depth, wrist, segments, sections)

@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from launch.freehand.anatomy import FINGERS, INDEX, KNUCKLES, LITTLE, MIDDLE, PARENTS, RING, THUMB, HandSize
 
-SPLAY = {INDEX: -6.0, MIDDLE: -0.5, RING: 5.5, LITTLE: 13.0}  # degrees towards the little finger, flat hand
+SPLAY = {INDEX: -7.5, MIDDLE: -1.5, RING: 6.5, LITTLE: 15.5}  # degrees towards the little finger, flat hand
 ROLL = {INDEX: -0.06, MIDDLE: 0.0, RING: 0.08, LITTLE: 0.22}  # sideways tilt of the back of each finger
 REST_FLEXION = (2.0, 4.0, 3.0)  # degrees; nobody's flat fingers are rods
 THUMB_DIRECTIONS = np.array([[-0.66, 0.70, -0.33], [-0.54, 0.80, -0.26], [-0.50, 0.84, -0.20]])

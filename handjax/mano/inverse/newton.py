@@ -66,7 +66,7 @@ class _Loop(NamedTuple):
     converged: Array
     done: Array
     iterations: Array
-    count: Array
+    passes: Array
 
 
 def minimise(model: HandModel, start: Unknowns, terms: Terms, settings: SolverSettings) -> Solution:
@@ -116,8 +116,8 @@ def minimise(model: HandModel, start: Unknowns, terms: Terms, settings: SolverSe
             failures=failures,
             converged=loop.converged | (finished & ~loop.done),
             done=loop.done | finished,
-            iterations=jnp.where(loop.done, loop.iterations, loop.count),
-            count=loop.count + 1,
+            iterations=jnp.where(loop.done, loop.iterations, loop.passes),
+            passes=loop.passes + 1,
         )
 
     no = jnp.zeros(batch, bool)
@@ -133,9 +133,9 @@ def minimise(model: HandModel, start: Unknowns, terms: Terms, settings: SolverSe
         converged=no,
         done=no,
         iterations=none,
-        count=jnp.zeros((), jnp.int32),
+        passes=jnp.zeros((), jnp.int32),
     )
-    last = jax.lax.while_loop(lambda loop: (loop.count <= settings.max_iterations) & ~loop.done.all(), body, first)
+    last = jax.lax.while_loop(lambda loop: (loop.passes <= settings.max_iterations) & ~loop.done.all(), body, first)
     return Solution(last.best, last.energy, last.converged, last.iterations)
 
 

@@ -44,7 +44,7 @@ def prior(model: HandModel, terms: PriorTerms, fingers: Array, betas: Array, ext
     from_shape = betas - terms.betas_target
     excess = limit_excess(model, fingers)
     axes, _ = _by_segment(model)
-    pushed = sum(axes[:, axis, :, :, None] * excess[:, axis, None] for axis in range(3))
+    pushed = (axes[..., None] * excess[:, :, None]).sum(1)
     energy = terms.pose * (from_target * from_target).sum((0, 1)) + terms.limit * (excess * excess).sum((0, 1, 2))
     energy = energy + terms.shape * (from_shape * from_shape).sum(0) + (terms.extra * extra * extra).sum(0)
     weights = jnp.concatenate(

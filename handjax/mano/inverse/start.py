@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from handjax import rotations
+from handjax.mano import kinematics
 from handjax.mano.inverse.jacobian import FINGERS, SEGMENTS, HandState, keypoint_order
 from handjax.mano.types import HandModel
 
@@ -59,11 +60,11 @@ def from_points(model: HandModel, points: Array, confidence: Array) -> HandState
     turns = []
     for segment in range(SEGMENTS):
         wanted = seen[:, segment + 1] - seen[:, segment]
-        local = parent[0] * wanted[None, 0] + parent[1] * wanted[None, 1] + parent[2] * wanted[None, 2]
+        local = kinematics.rotate(parent.swapaxes(0, 1), wanted)
         bone = jnp.broadcast_to((bones[:, segment + 1] - bones[:, segment])[..., None], local.shape)
         turn = swing(bone, local)
         turns.append(turn)
         part = rotations.planes_from_axis_angle(turn)
-        parent = sum(parent[:, k, None] * part[None, k] for k in range(3))
+        parent = kinematics.multiply(parent, part)
     fingers = jnp.concatenate(turns)
     return HandState(root, fingers, jnp.zeros((model.num_betas, points.shape[0])), transl)

@@ -1,0 +1,27 @@
+"""Fitting a hand model to what was seen of a hand."""
+
+from handjax.optim.from_keypoints import HandFit, fit_keypoints
+from handjax.optim.multistart import MultistartResult, MultistartSettings, fit_2d
+from handjax.optim.refine import RefineResult, RefineSettings, refine, refine_batch
+from handjax.optim.tailor import TailorResult, tailor, tailor_batch, tailored_mesh
+from handjax.optim.tailor_settings import DEFAULT, PAPER, RELEASED, TailorSettings
+
+__all__ = [
+    "DEFAULT",
+    "PAPER",
+    "RELEASED",
+    "HandFit",
+    "MultistartResult",
+    "MultistartSettings",
+    "RefineResult",
+    "RefineSettings",
+    "TailorResult",
+    "TailorSettings",
+    "fit_2d",
+    "fit_keypoints",
+    "refine",
+    "refine_batch",
+    "tailor",
+    "tailor_batch",
+    "tailored_mesh",
+]
