@@ -8,6 +8,7 @@ Rows take turns. The hands and the settings are those of `benchmarks.quality`. M
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from itertools import cycle
 from typing import NamedTuple
 
@@ -35,11 +36,11 @@ class Fit(NamedTuple):
 
 
 def fits(model: mano.HandModel) -> list[Fit]:
-    adam = jax.jit(lambda start, pixels: _tailored(model, start, pixels))
-    adam_batch = jax.jit(lambda start, pixels: _tailored_batch(model, start, pixels))
-    newton = jax.jit(lambda start, pixels: _refined(model, start, pixels))
-    newton_batch = jax.jit(lambda start, pixels: _refined_batch(model, start, pixels))
-    joints = jax.jit(lambda points: mano.fit_joints_batch(model, points))
+    adam = jax.jit(partial(_tailored, model))
+    adam_batch = jax.jit(partial(_tailored_batch, model))
+    newton = jax.jit(partial(_refined, model))
+    newton_batch = jax.jit(partial(_refined_batch, model))
+    joints = jax.jit(partial(mano.fit_joints_batch, model))
     flat = jax.jit(lambda pixels: fit_2d(model, pixels, hands.CAMERA))
     rows = [
         Fit("20 Adam steps, single", _each(model, adam), 1, ADAM_SINGLE_MS),

@@ -121,9 +121,10 @@ def _fit(
         return (residual * residual).sum(), gradient, jnp.matmul(slopes.T, slopes, precision="highest")
 
     def step(loop: _Loop) -> _Loop:
-        own = jnp.diag(loop.curvature)
-        damped = loop.curvature + jnp.diag(loop.damping * own + 1e-6 * own.max() + 1e-12)
-        trial = loop.values - jnp.linalg.solve(damped, loop.gradient)
+        # In units in which all curvatures are 1: millimetres of a shape and radians of the root differ by 1e6.
+        unit = 1 / jnp.sqrt(jnp.diag(loop.curvature) + 1e-6)
+        scaled = unit[:, None] * loop.curvature * unit[None] + loop.damping * jnp.eye(unit.shape[0])
+        trial = loop.values - unit * jnp.linalg.solve(scaled, unit * loop.gradient)
         energy, gradient, curvature = measured(trial)
         fell = energy < loop.energy
         small = loop.energy - energy <= tolerance * loop.energy
