@@ -36,6 +36,6 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def verdict(met: bool | None) -> str:
-    """How a table says that a figure is as asked for; None where nothing is asked."""
-    return {True: "met", False: "**missed**", None: ""}[met]
+def verdict(met) -> str:
+    """How a table says whether a figure is as asked for; None where nothing is asked."""
+    return "" if met is None else "met" if met else "**missed**"

@@ -30,7 +30,7 @@ class Line(NamedTuple):
     what: str
     figure: str
     asked: str = ""
-    met: bool | None = None
+    met: bool | np.bool | None = None
 
 
 def tailor_exact(model: mano.HandModel, count: int) -> list[Line]:
@@ -42,10 +42,10 @@ def tailor_exact(model: mano.HandModel, count: int) -> list[Line]:
     inside = np.rad2deg(np.asarray(result.limit_excess)) <= PAST_LIMIT_DEG
     error, before = root_relative_mm(result.keypoints, some.points), _start_error_mm(model, start, some)
     nearer = error <= before
-    both = inside & nearer
+    kept, both = reached & inside, inside & nearer
     return [
         Line(f"noise-free: mean error < {ERROR_PX:g} px", _share(reached), "97 %", reached.mean() >= 0.97),
-        Line("... and no joint > 5 degrees past its limit", _share(reached & inside), "97 %", _least(reached, inside)),
+        Line("... and no joint > 5 degrees past its limit", _share(kept), "97 %", kept.mean() >= 0.97),
         Line("... 3D error not above the start's", _share(nearer), "95 %", nearer.mean() >= 0.95),
         Line("... limits and 3D error together", _share(both), "95 %", both.mean() >= 0.95),
         Line("... all three together", _share(reached & both)),
@@ -82,7 +82,7 @@ def from_joints(model: mano.HandModel, count: int) -> list[Line]:
     error_mm = 1e3 * np.asarray(fit.error)
     spread = f"{np.percentile(error_mm.mean(-1), 99):.3f}, {error_mm.max():.2f} mm"
     return [
-        Line("from 3D joints: mean error", f"{error_mm.mean():.3f} mm", "< 0.5 mm", bool(error_mm.mean() < 0.5)),
+        Line("from 3D joints: mean error", f"{error_mm.mean():.3f} mm", "< 0.5 mm", error_mm.mean() < 0.5),
         Line("... 99 % of hands below, worst joint", spread),
         Line("... converged", _share(np.asarray(fit.converged))),
     ]
@@ -144,10 +144,6 @@ def _iterations(result: RefineResult) -> Line:
 
 def _share(condition: np.ndarray) -> str:
     return f"{100 * condition.mean():.1f} %"
-
-
-def _least(reached: np.ndarray, inside: np.ndarray) -> bool:
-    return bool((reached & inside).mean() >= 0.97)
 
 
 ROWS = {

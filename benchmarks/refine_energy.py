@@ -54,10 +54,9 @@ def adam(
     energy: Callable[[mano.HandParams], Array], start: mano.HandParams, steps: int
 ) -> tuple[mano.HandParams, Array]:
     """-> of each hand the best of all steps and its energy (B,): its last one may be worse."""
-    unit = mano.HandParams(1.0, 1.0, 1.0, STEP_UNIT_M)
 
     def of_scaled(scaled):
-        each = energy(jax.tree.map(jnp.multiply, scaled, unit))
+        each = energy(_with_transl(scaled, STEP_UNIT_M))
         return each.sum(), each
 
     def step(carry, _):
@@ -65,13 +64,17 @@ def adam(
         (_, each), slope = jax.value_and_grad(of_scaled, has_aux=True)(scaled)
         best, lowest = _better(best, lowest, scaled, each)
         updates, state = ADAM.update(slope, state)
-        return (optax.apply_updates(scaled, updates), state, best, lowest), None
+        return (jax.tree.map(jnp.add, scaled, updates), state, best, lowest), None
 
-    scaled = jax.tree.map(jnp.divide, start, unit)
+    scaled = _with_transl(start, 1 / STEP_UNIT_M)
     first = (scaled, ADAM.init(scaled), scaled, jnp.full(len(start.betas), jnp.inf))
     (last, _, best, lowest), _ = jax.lax.scan(step, first, length=steps)
     best, lowest = _better(best, lowest, last, of_scaled(last)[1])
-    return jax.tree.map(jnp.multiply, best, unit), lowest
+    return _with_transl(best, STEP_UNIT_M), lowest
+
+
+def _with_transl(params: mano.HandParams, times: float) -> mano.HandParams:
+    return params._replace(transl=times * params.transl)
 
 
 def _better(best: mano.HandParams, lowest: Array, other: mano.HandParams, energy: Array):

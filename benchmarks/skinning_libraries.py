@@ -1,6 +1,6 @@
 """The same random hands posed by each library, for `benchmarks.skinning`. A library lives in a process of its own.
 
-All have one random model of MANO's sizes (`tests.toy`), built in or closed over, so that compilers know it as constant.
+All have one random model of MANO's sizes (`tests.toy`). The compiled ones close over it: a constant to their compiler.
 """
 
 import gc
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -61,7 +61,8 @@ def prepared(library: str, batch: int, backward: bool) -> Callable[[], tuple]:
 
 def _targets(batch: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(SEED + 2)
-    return tuple((0.1 * rng.normal(size=(batch, points, 3))).astype(np.float32) for points in (778, 16))
+    vertices, joints = (0.1 * rng.normal(size=(batch, points, 3)) for points in (778, 16))
+    return vertices.astype(np.float32), joints.astype(np.float32)
 
 
 def _handjax(batch: int, backward: bool) -> Callable[[], tuple]:
@@ -69,7 +70,8 @@ def _handjax(batch: int, backward: bool) -> Callable[[], tuple]:
 
     from handjax import mano
 
-    model = jax.device_put(mano.build(**toy.arrays(SEED)))
+    fields: dict[str, Any] = toy.arrays(SEED)
+    model = jax.device_put(mano.build(**fields))
 
     def pose(*given):
         output = mano.forward_batch(model, mano.HandParams(*given))
@@ -160,7 +162,7 @@ def _gemm(batch: int, backward: bool) -> Callable[[], tuple]:
     return lambda: (jax.block_until_ready(run(weights)),)
 
 
-def _mano_fields() -> dict[str, np.ndarray]:
+def _mano_fields() -> dict[str, Any]:
     """The random model under the names of MANO's file."""
     raw = toy.arrays(SEED)
     return {

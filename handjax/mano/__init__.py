@@ -4,6 +4,7 @@ from handjax.mano.build import build
 from handjax.mano.default import default
 from handjax.mano.hand import forward, forward_batch, forward_rotations
 from handjax.mano.inverse.joints import JointsFit, fit_joints, fit_joints_batch
+from handjax.mano.inverse.vertices import VerticesFit, fit_vertices, fit_vertices_batch
 from handjax.mano.io import HandFileError, load, save
 from handjax.mano.landmarks import centred, keypoints, keypoints_of, keypoints_rotations
 from handjax.mano.pose import hand_params, pca_from_pose, pose_from_pca
@@ -27,11 +28,14 @@ __all__ = [
     "HandOutput",
     "HandParams",
     "JointsFit",
+    "VerticesFit",
     "build",
     "centred",
     "default",
     "fit_joints",
     "fit_joints_batch",
+    "fit_vertices",
+    "fit_vertices_batch",
     "forward",
     "forward_batch",
     "forward_rotations",

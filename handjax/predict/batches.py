@@ -1,4 +1,4 @@
-"""Detections as arrays, and a few batch sizes for any number of them, so that few functions are compiled."""
+"""Detections as arrays, and one batch size for any number of them, so that one function is compiled."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -10,8 +10,9 @@ from handjax.checks import check_shape
 from handjax.detect import LEFT, RIGHT, Detection
 from handjax.predict.solve import Batch, Solved
 
-BATCH_SIZES = (8, 64)
-"""The only batches that are compiled for; what is over is padding."""
+BATCH_SIZE = 8
+"""Hands fitted together; what is over is padding. On two cores a hand takes 3 ms, of 64 together 2 ms, alone 25 ms, and
+another size would have to be compiled for 10 s."""
 
 ENOUGH_POINTS = 12
 """Of 21 in space, for them to be a start; with fewer, the hand is fitted as if there were none."""
@@ -55,19 +56,29 @@ def rows_of(tree: Any, rows: Any) -> Any:
 
 
 def in_parts(function: Callable[..., Solved], *batches: Any) -> Solved:
-    """function(*batches), at least one row, cut and padded to `BATCH_SIZES` by rows that are left out again."""
+    """function(*batches), at least one row, cut to `BATCH_SIZE` and filled up with rows that are left out again."""
     count = len(jax.tree.leaves(batches)[0])
     parts = []
-    for first in range(0, count, BATCH_SIZES[-1]):
-        kept = min(count - first, BATCH_SIZES[-1])
-        size = next(size for size in BATCH_SIZES if kept <= size)
-        padded = rows_of(batches, first + np.minimum(np.arange(size), kept - 1))
+    for first in range(0, count, BATCH_SIZE):
+        kept = min(count - first, BATCH_SIZE)
+        padded = rows_of(batches, first + np.minimum(np.arange(BATCH_SIZE), kept - 1))
         parts.append(rows_of(function(*padded), slice(kept)))
     return joined_rows(parts)
 
 
 def joined_rows(parts: Sequence[Solved]) -> Solved:
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+
+
+def with_rows(tree: Any, rows: np.ndarray, other: Any) -> Any:
+    """A tree of NumPy arrays with `rows` of each taken from the rows of `other`, in their order."""
+
+    def replaced(array, instead):
+        array = np.array(array)
+        array[rows] = instead
+        return array
+
+    return jax.tree.map(replaced, tree, other)
 
 
 def split_by(known: np.ndarray, solve: Callable[[np.ndarray, bool], Solved]) -> Solved:

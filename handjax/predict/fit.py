@@ -13,10 +13,13 @@ from handjax.camera import Camera, assumed_camera
 from handjax.checks import check_shape
 from handjax.detect import LEFT, Detection
 from handjax.mano import HandModel, HandParams
-from handjax.predict.batches import Observation, batch_of, in_parts, rows_of, split_by
+from handjax.predict.batches import Observation, batch_of, in_parts, rows_of, split_by, with_rows
 from handjax.predict.hands import Hands, no_hands, take
 from handjax.predict.image_camera import intrinsics_of
 from handjax.predict.solve import Batch, Solved, fit_batch, refit_batch
+
+ASTRAY = 0.04
+"""Of the box. A detector's points in space that fit its own picture no better are of another pose."""
 
 
 def predict_image(
@@ -52,15 +55,18 @@ def right_hand(model: HandModel | None = None) -> HandModel:
 def fit_images(model: HandModel, observations: Sequence[Observation]) -> list[Hands]:
     """All hands of several images together; a `Hands` for each image, in the order of its detections.
 
-    `model` is a right hand. Hands with points in space start from these, the others from many views.
+    `model` is a right hand. Hands with points in space start from these, the others from many views; so do, once more,
+    those whose points in space led astray.
     """
     if not any(observation.detections for observation in observations):
         return [no_hands(model, observation.camera) for observation in observations]
     batch, known = batch_of(observations)
-    flat = batch._replace(keypoints_3d=None)
-    solved = split_by(
-        known, lambda rows, deep: in_parts(partial(fit_batch, model), rows_of(batch if deep else flat, rows))
-    )
+    solved = _solve(model, batch, known)
+    astray = np.flatnonzero(known & (_relative_error(batch, solved) > ASTRAY))
+    if len(astray):
+        again = _solve(model, rows_of(batch, astray), np.zeros(len(astray), bool))
+        better = _relative_error(rows_of(batch, astray), again) < _relative_error(batch, solved)[astray]
+        solved = with_rows(solved, astray[better], rows_of(again, better))
     hands = _hands(model, observations, batch, solved)
     ends = np.cumsum([len(observation.detections) for observation in observations])
     return [
@@ -77,6 +83,22 @@ def with_shape(model: HandModel, observation: Observation, hands: Hands, betas: 
     solved = in_parts(partial(refit_batch, model), flat, HandParams(*arrays))
     refitted = _hands(model, [observation], batch, solved)
     return refitted._replace(ambiguous=hands.ambiguous, camera=observation.camera)
+
+
+def _solve(model: HandModel, batch: Batch, known: np.ndarray) -> Solved:
+    flat = batch._replace(keypoints_3d=None)
+    return split_by(
+        known, lambda rows, deep: in_parts(partial(fit_batch, model), rows_of(batch if deep else flat, rows))
+    )
+
+
+def _relative_error(batch: Batch, solved: Solved) -> np.ndarray:
+    """(B,) mean reprojection error over the longer side of the box around the observed keypoints."""
+    seen = np.asarray(batch.confidence) > 0
+    points = np.where(seen[..., None], np.asarray(batch.keypoints_2d), np.nan)
+    boxes = np.nanmax(points, 1, initial=-np.inf) - np.nanmin(points, 1, initial=np.inf)
+    errors = np.where(seen, np.asarray(solved.error_px), 0.0).sum(-1) / np.maximum(seen.sum(-1), 1)
+    return errors / np.maximum(boxes.max(-1), 1e-6)
 
 
 def _hands(model: HandModel, observations: Sequence[Observation], batch: Batch, solved: Solved) -> Hands:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 Arrays = TypeVar("Arrays")
 Result = TypeVar("Result")
 
-TILE = 32
+TILE = 16
 
 
 def in_tiles(run: Callable[[Arrays], Result], arrays: Arrays, tile: int = TILE) -> Result:

@@ -9,7 +9,7 @@ from jax.flatten_util import ravel_pytree
 
 from handjax import rotations
 from handjax.checks import check_shape
-from handjax.mano import hand, kinematics, lbs
+from handjax.mano import hand, kinematics
 from handjax.mano.inverse.tiling import in_tiles
 from handjax.mano.types import HandModel, HandParams
 
