@@ -12,6 +12,7 @@ import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from importlib import metadata
 from typing import NamedTuple
 
 import numpy as np
@@ -35,9 +36,13 @@ SAME_M = 1e-5
 ONE_THREAD = {
     name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 }
-KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**33),
+    "MALLOC_TRIM_THRESHOLD_": str(2**33),
+    "MALLOC_ARENA_MAX": "1",  # Other arenas hold 64 MB and ask the system for what is larger.
+}
 """glibc gives large arrays back to the system and fetches empty pages for the next: 9,000 page faults a call at batch
-4096. This keeps them, for every library alike, as a program with an allocator of its own (or a server's) does."""
+4096. This keeps them, for every library alike, as allocators made for large arrays do."""
 
 
 class Row(NamedTuple):
@@ -128,6 +133,14 @@ def milliseconds(results: Results) -> str:
     return machine.table(["pass", "batch", *(f"{name}, ms" for name in LIBRARIES), "page faults a call"], rows)
 
 
+def gemm_rates(results: Results) -> str:
+    """What the core can do: one line. The figures asked for suit a core of about 200 GFLOP/s in this product."""
+    rates = {
+        row.batch: GEMM_MFLOP * row.batch / cell.median / 1e3 for (name, row), cell in results.items() if name == "gemm"
+    }
+    return "GEMM: " + ", ".join(f"{rate:.0f} GFLOP/s at batch {batch}" for batch, rate in rates.items())
+
+
 def _named(row: Row) -> str:
     return "forward+backward" if row.backward else "forward"
 
@@ -144,10 +157,14 @@ def main() -> None:
     batches = [int(batch) for batch in flags.batches.split(",")]
     os.environ.update(ONE_THREAD, JAX_PLATFORMS="cpu", **({} if flags.default_malloc else KEEP_MEMORY))
     core = timing.pin_to_one_core()
-    print(machine.describe("jax", "torch", "smplx", "body-models"))
+    try:
+        print(machine.describe("jax", "torch", "smplx", "body-models"))
+    except metadata.PackageNotFoundError as missing:
+        raise SystemExit(f"{missing.name} is not installed: pip install -e '.[bench]'") from missing
     results = run(batches, flags.rounds, flags.seconds)
     kept = "as it comes" if flags.default_malloc else " ".join(f"{key}={value}" for key, value in KEEP_MEMORY.items())
-    print(f"core {core}, one thread, {flags.rounds} rounds of {flags.seconds:g} s; malloc: {kept}; {machine.load()}\n")
+    print(f"core {core}, one thread, {flags.rounds} rounds of {flags.seconds:g} s; malloc: {kept}; {machine.load()}")
+    print(gemm_rates(results), end="\n\n")
     print(comparison(results), end="\n\n")
     print(milliseconds(results))
 

@@ -7,7 +7,9 @@ import gc
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,7 +125,8 @@ def _smplx(batch: int, backward: bool) -> Callable[[], tuple]:
     torch.set_num_threads(1)
     data = Struct(**_mano_fields())
     options = {"is_rhand": True, "use_pca": False, "flat_hand_mean": True, "batch_size": batch}
-    model = smplx.MANO(model_path="", data_struct=data, **options)
+    with redirect_stdout(StringIO()):  # It tells every time that the model has ten betas.
+        model = smplx.MANO(model_path="", data_struct=data, **options)
     names = ("betas", "global_orient", "hand_pose", "transl")
     given = {
         name: torch.from_numpy(array).requires_grad_(backward)

@@ -49,11 +49,17 @@ def main(argv: Sequence[str]) -> int:
         return NOT_STARTED
     # What cannot start, for a reason that the user can mend.
     except (ValueError, OSError, ImportError) as error:
-        print(f"handjax: {error}", file=sys.stderr)
+        print(f"handjax: {_reason(error)}", file=sys.stderr)
         return NOT_STARTED
     except KeyboardInterrupt:
         print("handjax: stopped", file=sys.stderr)
         return STOPPED
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _run_command(name: str, arguments: list[str]) -> int:
@@ -120,11 +126,17 @@ def _info(positional: list[str], values: flags.FlagValues) -> int:
 
 
 def _convert(positional: list[str], values: flags.FlagValues) -> int:
-    from handjax.model_info import convert_model
+    from handjax import mano
+    from handjax.convert import convert_model, convert_result
 
     if len(positional) != 2:
-        raise UsageError(f"convert needs MODEL and OUT.npz, got {' '.join(positional) or 'nothing'}")
-    convert_model(*positional, side=values.side, fix_left_shapedirs=values.fix_left_shapedirs, mirror=values.mirror)
+        raise UsageError(f"convert needs FILE and OUT.npz, got {' '.join(positional) or 'nothing'}")
+    conventions = {"order": values.joints, "frame": values.frame, "unit": values.unit}
+    asked = {name: value for name, value in conventions.items() if value is not None}
+    if asked:
+        convert_result(*positional, **asked, model=None if values.model is None else mano.load(values.model))
+    else:
+        convert_model(*positional, side=values.side, fix_left_shapedirs=values.fix_left_shapedirs, mirror=values.mirror)
     print(f"Wrote {positional[1]}")
     return 0
 
@@ -200,6 +212,10 @@ def _define_convert(values: flags.FlagValues) -> None:
     flags.DEFINE_boolean("mirror", False, "Writes the hand of the other side.", flag_values=values)
     text = "Mirrors the shapedirs of the released MANO_LEFT.pkl, which has the right hand's."
     flags.DEFINE_boolean("fix_left_shapedirs", False, text, flag_values=values)
+    flags.DEFINE_string("joints", None, "A result's joints in this order: mano, rhd, stb, ...", flag_values=values)
+    flags.DEFINE_string("frame", None, "A result's points in these axes: opencv, opengl, blender.", flag_values=values)
+    flags.DEFINE_string("unit", None, "A result's lengths in m, cm or mm.", flag_values=values)
+    flags.DEFINE_string("model", None, "The model a result was made with. Default: the free hand.", flag_values=values)
 
 
 COMMANDS = {
@@ -209,7 +225,9 @@ COMMANDS = {
     "fit": Command("KEYPOINTS --out=DIR", "the same from keypoints alone, without pictures", _define_fit, _fit),
     "demo": Command("--out=DIR", "draws three hands and finds them again; needs no download", _define_demo, _demo),
     "info": Command("[MODEL]", "what is in a hand model file; without one, the free hand", _define_info, _info),
-    "convert": Command("MODEL OUT.npz", "a hand model file as a plain npz", _define_convert, _convert),
+    "convert": Command(
+        "FILE OUT.npz", "a model as a plain npz, or a result in other conventions", _define_convert, _convert
+    ),
 }
 
 EXIT_CODES = "Exit status: 0; 1 if a file failed, the others being done; 2 if the command could not start."

@@ -21,6 +21,9 @@ MIN_DEPTH = 1e-4
 ASSUMED_FOCAL_OVER_DIAGONAL = 0.6
 """26 mm over the 43.27 mm diagonal of the 35 mm frame: the main camera of most phones (24 to 28 mm)."""
 
+ASSUMED_FOCAL_OVER_HAND = 3.0
+"""An open hand is then half a metre away. One that fills the picture was sooner cut out of a larger one."""
+
 
 class Camera(NamedTuple):
     """Perspective camera: focal (..., 2) and center (..., 2), both x then y, in pixels."""
@@ -106,16 +109,17 @@ def camera_from_matrix(matrix: ArrayLike) -> Camera:
     return Camera(jnp.stack([matrix[..., 0, 0], matrix[..., 1, 1]], axis=-1), matrix[..., :2, 2])
 
 
-def assumed_camera(height: float, width: float, focal: float | None = None) -> Camera:
+def assumed_camera(height: float, width: float, focal: float | None = None, hand_px: float = 0.0) -> Camera:
     """The camera of an image about which nothing is known: principal point in the middle, square pixels.
 
-    `focal` defaults to 0.6 image diagonals (`ASSUMED_FOCAL_OVER_DIAGONAL`): 0.75 of the longer side at 4:3. Webcams
-    and cropped photographs have longer ones, so depths come out too near by that factor; shapes hardly change.
+    `focal` defaults to 0.6 image diagonals (`ASSUMED_FOCAL_OVER_DIAGONAL`), 0.75 of the longer side at 4:3, or to three
+    times `hand_px`, the longer side of the largest hand's box, if that is more. Webcams and cropped photographs have
+    longer ones, so depths come out too near by that factor; shapes hardly change.
     """
     if height <= 0 or width <= 0:
         raise ValueError(f"height and width must be positive, got {height} and {width}")
     if focal is None:
-        focal = ASSUMED_FOCAL_OVER_DIAGONAL * float(np.hypot(height, width))
+        focal = max(ASSUMED_FOCAL_OVER_DIAGONAL * float(np.hypot(height, width)), ASSUMED_FOCAL_OVER_HAND * hand_px)
     if not (np.isfinite(focal) and focal > 0):
         raise ValueError(f"focal must be a positive number of pixels, got {focal}")
     return Camera(jnp.full(2, focal, jnp.float32), jnp.array([width / 2, height / 2], jnp.float32))

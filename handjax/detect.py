@@ -39,6 +39,11 @@ def box_side(box: np.ndarray) -> float:
     return float(max(box[2] - box[0], box[3] - box[1]))
 
 
+def largest_side(detections: Sequence[Detection]) -> float:
+    """Longer side of the largest hand's box in pixels; 0 without a hand."""
+    return max((box_side(detection.box) for detection in detections), default=0.0)
+
+
 def keypoint_distance(a: Detection, b: Detection) -> float:
     """Mean distance of the 21 keypoints over the longer box side of the larger hand; 0 where they coincide."""
     side = max(box_side(a.box), box_side(b.box), 1e-6)

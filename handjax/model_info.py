@@ -1,4 +1,4 @@
-"""What is in a hand model file, in words; and such a file as a plain npz."""
+"""What is in a hand model file, in words."""
 
 import os
 
@@ -29,21 +29,6 @@ def model_info(path: str | os.PathLike | None, side: str | None = None) -> str:
     }
     width = max(map(len, rows))
     return "\n".join(f"{label:{width}}  {value}" for label, value in rows.items())
-
-
-def convert_model(
-    path: str | os.PathLike,
-    out: str | os.PathLike,
-    *,
-    side: str | None = None,
-    fix_left_shapedirs: bool = False,
-    mirror: bool = False,
-) -> None:
-    """Reads any model file that `mano.load` knows and writes it as an npz of plain arrays, mirrored if asked for."""
-    if not os.fspath(out).endswith(".npz"):
-        raise ValueError(f"the converted file must be called NAME.npz, got {out}")
-    model = mano.load(path, side=side, fix_left_shapedirs=fix_left_shapedirs)
-    mano.save(mano.mirror(model) if mirror else model, out)
 
 
 def _measures(model: HandModel) -> str:

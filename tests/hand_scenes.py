@@ -1,4 +1,4 @@
-"""Hands of the free model before a camera, with the keypoints that a detector would give: what the job's tests run on."""
+"""Hands of the free model before a camera, with the keypoints that a detector would give."""
 
 import jax
 import numpy as np

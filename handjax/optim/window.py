@@ -16,6 +16,8 @@ from handjax.optim.gaps import fill_gaps
 from handjax.optim.refine import Evidence, RefineResult, RefineSettings, _report, refine_batch, terms
 from handjax.optim.window_solver import FINGER_ANGLES, Coupling, minimise_window
 
+FRAME_SETTINGS = RefineSettings()
+
 
 @dataclasses.dataclass(frozen=True)
 class Smoothness:
@@ -50,7 +52,7 @@ def refine_window(
     confidence: Array | None = None,
     keypoints_3d: Array | None = None,
     bone_length: Array | float | None = None,
-    settings: RefineSettings = RefineSettings(),
+    settings: RefineSettings = FRAME_SETTINGS,
     smoothness: Smoothness = Smoothness(),
     shared_betas: bool = True,
 ) -> WindowResult:
@@ -69,7 +71,7 @@ def refine_window(
     """
     check_shape("keypoints_2d", keypoints_2d, ("T", 21, 2))
     count = keypoints_2d.shape[0]
-    widths = HandParams(model.num_betas, 3, model.hands_mean.shape[0], 3)
+    widths = (model.num_betas, 3, model.hands_mean.shape[0], 3)
     for name, value, width in zip(HandParams._fields, params, widths, strict=True):
         check_shape(name, value, (count, width))
     params = fill_gaps(params, jnp.stack([jnp.isfinite(field).all(-1) for field in params]).all(0))

@@ -11,7 +11,7 @@ import numpy as np
 from handjax import mano
 from handjax.camera import Camera, assumed_camera
 from handjax.checks import check_shape
-from handjax.detect import LEFT, Detection
+from handjax.detect import LEFT, Detection, largest_side
 from handjax.mano import HandModel, HandParams
 from handjax.predict.batches import Observation, batch_of, in_parts, rows_of, split_by, with_rows
 from handjax.predict.hands import Hands, no_hands, take
@@ -32,14 +32,15 @@ def predict_image(
 
     Args:
       detections: from a detector, `handjax.keypoint_files`, or a network of your own.
-      camera: default: `assumed_camera`, principal point in the middle and a phone's focal length.
+      camera: default: `assumed_camera`, principal point in the middle and a focal length from the sizes.
       model: a hand of either side, which serves both. Default: the free hand.
 
     Raises ValueError for a wrong shape or side.
     """
     check_shape("image", image, ("H", "W", "C"))
     height, width = np.shape(image)[:2]
-    camera = assumed_camera(height, width) if camera is None else camera
+    if camera is None:
+        camera = assumed_camera(height, width, hand_px=largest_side(detections))
     check_shape("camera.focal", camera.focal, (2,))
     check_shape("camera.center", camera.center, (2,))
     (hands,) = fit_images(right_hand(model), [Observation(detections, intrinsics_of(camera), width)])

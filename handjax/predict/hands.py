@@ -99,11 +99,12 @@ def write_arrays(path: str | os.PathLike, arrays: dict[str, np.ndarray]) -> None
 
 
 def read_hands(path: str | os.PathLike) -> Hands:
-    """Reads a photo's `NAME.npz`. Raises ValueError if it is none."""
+    """Reads an image's `NAME.npz`. Raises ValueError if it is none, OSError if it cannot be read."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here: numpy leaves a damaged file open.
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             if "found" in arrays:
-                raise ValueError(f"{path}: holds the hands of a video; read it with numpy.load")
+                raise ValueError("holds the hands of a video, which numpy.load reads")
             return Hands(**{field: arrays[field] for field in Hands._fields})
-    except (KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (KeyError, EOFError, ValueError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: not the hands of an image: {error}") from error

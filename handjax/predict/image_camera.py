@@ -36,12 +36,12 @@ class KnownCamera(NamedTuple):
     intrinsics: np.ndarray | None = None
     focal: float | None = None
 
-    def of_image(self, width: int, height: int, exif_focal: float | None) -> ImageCamera:
+    def of_image(self, width: int, height: int, exif_focal: float | None, hand_px: float = 0.0) -> ImageCamera:
         if self.intrinsics is not None:
             return ImageCamera(self.intrinsics, "given")
         focal = self.focal or exif_focal
         source = "given" if self.focal else "exif" if exif_focal else "assumed"
-        return ImageCamera(intrinsics_of(assumed_camera(height, width, focal)), source)
+        return ImageCamera(intrinsics_of(assumed_camera(height, width, focal, hand_px)), source)
 
 
 def intrinsics_of(camera: Camera) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from handjax.detect import largest_side
 from handjax.keypoint_entries import ImageHands
 from handjax.predict.batches import Observation
 from handjax.predict.files import write_files
@@ -70,7 +71,9 @@ def _see(job: Job, item: Item) -> Seen | Outcome:
         photo = job.read(item.path)
         hands = distinct_hands(job.source.of_image(item.path, photo.image))
         height, width = photo.image.shape[:2]
-        return Seen(item, photo.image, hands, job.camera.of_image(width, height, photo.focal_px))
+        return Seen(
+            item, photo.image, hands, job.camera.of_image(width, height, photo.focal_px, largest_side(hands.detections))
+        )
     except Exception as error:  # a detector may raise anything, and one image must not end a job
         return failure(item, error)
 

@@ -1,5 +1,6 @@
 """A job without pictures: keypoints alone, each image or frame of the file taking part as a blank sheet."""
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,8 @@ def fit_file(path: str | os.PathLike, settings: PredictSettings, progress: Progr
     named = {Path(name or Path(path).stem): size for name, size in sizes.items()}
     inputs = [Input(name, "image") for name in named]
     source = KeypointSource(str(path), keypoints, {})
+    # Named in the settings too, so that a file that changed is seen to be newer than the results.
+    settings = dataclasses.replace(settings, keypoints=str(path))
     return run_job(inputs, source, str(path), lambda name: _blank(named, Path(name)), settings, progress)
 
 

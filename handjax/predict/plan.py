@@ -67,7 +67,7 @@ def is_finished(item: Item, out: Path, settings: PredictSettings, recipe: dict[s
 def _changed(path: Path, settings: PredictSettings) -> float:
     """When the input, or a file that its result depends on, last changed."""
     others = [settings.keypoints, settings.model, settings.intrinsics, settings.detector_model]
-    return max(os.stat(file).st_mtime for file in (path, *others) if file and os.path.exists(file))
+    return max((os.stat(file).st_mtime for file in (path, *others) if file and os.path.exists(file)), default=0.0)
 
 
 def sweep(out: Path) -> None:

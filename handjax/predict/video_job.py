@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from handjax.detect import Detection
+from handjax.detect import Detection, largest_side
 from handjax.predict.batches import Observation
 from handjax.predict.fit import fit_images, with_shape
 from handjax.predict.hands import take
@@ -55,7 +55,7 @@ def _watch(job: Job, item: Item) -> Watched:
         times.append(frame.time)
     if not numbers:
         raise ValueError(f"{item.path}: no frame can be read")
-    camera = job.camera.of_image(*size, None)
+    camera = job.camera.of_image(*size, None, max(map(largest_side, detections)))
     return Watched(detections, Footage(numbers, times, size, info.fps, camera.intrinsics), camera, damage)
 
 

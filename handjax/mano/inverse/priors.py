@@ -74,12 +74,12 @@ def with_bone_length(model: HandModel, known: Prior, betas: Array, length: Array
     bone = template + jnp.matmul(slopes, betas, precision="highest")
     size = jnp.sqrt((bone * bone).sum(0))
     residual = MM_PER_METRE * weight**0.5 * (size - length)
-    row = MM_PER_METRE * weight**0.5 * jnp.matmul(slopes.T, bone / size, precision="highest")
+    row = MM_PER_METRE * weight**0.5 * jnp.matmul(slopes.T, bone / size[None], precision="highest")
     rest = known.border_gradient.shape[0] - 3 - row.shape[0]
     row = jnp.pad(row, [(3, rest), (0, 0)])
     return known._replace(
         energy=known.energy + residual * residual,
-        border_gradient=known.border_gradient + row * residual,
+        border_gradient=known.border_gradient + row * residual[None],
         border=known.border + row[:, None] * row[None],
     )
 

@@ -14,8 +14,10 @@ from handjax.mano.inverse.tiling import in_tiles
 from handjax.mano.types import HandModel, HandParams
 
 MM_PER_METRE = 1e3
-SHAPE_WEIGHT = 1e-2
-"""Of each squared coefficient, against squared mm summed over vertices: decides only what the vertices do not."""
+SHAPE_WEIGHT, POSE_WEIGHT = 1e-2, 1.0
+"""Of each squared coefficient and of each squared radian from the start, against squared mm summed over vertices: they
+decide only what the vertices do not. Without, a finger that is not seen would turn to no end for the trace of its
+pose that correctives leave elsewhere."""
 
 JOINT_MOMENT = 1e-7
 """Square metres: a joint whose visible vertices spread less than this is turned with its parent."""
@@ -41,11 +43,8 @@ def fit_vertices(
 ) -> VerticesFit:
     """Vertices (V, 3) in metres, confidence (V,), known betas (S,) -> the hand. See `fit_vertices_batch`."""
     check_shape("vertices", vertices, (model.num_vertices, 3))
-
-    def lead(array):
-        return None if array is None else jnp.asarray(array)[None]
-
-    fit = fit_vertices_batch(model, lead(vertices), confidence=lead(confidence), betas=lead(betas))
+    confidence, betas = (None if given is None else jnp.asarray(given)[None] for given in (confidence, betas))
+    fit = fit_vertices_batch(model, jnp.asarray(vertices)[None], confidence=confidence, betas=betas)
     return jax.tree.map(lambda field: field[0], fit)
 
 
@@ -113,7 +112,8 @@ def _fit(
     def residuals(values: Array) -> Array:
         params = params_of(values)
         apart = MM_PER_METRE * jnp.sqrt(weight)[:, None] * (hand.forward(model, params).vertices - vertices)
-        return jnp.concatenate([apart.ravel(), SHAPE_WEIGHT**0.5 * params.betas])
+        turned = POSE_WEIGHT**0.5 * (params.hand_pose - start.hand_pose)
+        return jnp.concatenate([apart.ravel(), SHAPE_WEIGHT**0.5 * params.betas, turned])
 
     def measured(values: Array) -> tuple[Array, Array, Array]:
         residual, slopes = residuals(values), jax.jacfwd(residuals)(values)
