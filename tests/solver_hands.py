@@ -1,4 +1,4 @@
-"""What the tests of the fits share: free hands in poses within their limits, seen by a camera, and starts beside them."""
+"""What the tests of the fits share: free hands within their joint limits, a camera, and starts beside them."""
 
 from functools import cache, partial
 

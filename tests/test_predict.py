@@ -78,8 +78,8 @@ def test_the_mirrored_picture_gives_the_mirrored_hand():
 
 def test_a_hand_does_not_depend_on_what_it_is_batched_with():
     count = BATCH_SIZE + 3
-    alone = [predict_image(IMAGE, [seen(index)]) for index in (0, count - 1)]
-    together = predict_image(IMAGE, [seen(index) for index in range(count)])
+    alone = [predict_image(IMAGE, [seen(index)], CAMERA) for index in (0, count - 1)]
+    together = predict_image(IMAGE, [seen(index) for index in range(count)], CAMERA)
     assert together.vertices.shape[0] == count
     for one, index in zip(alone, (0, count - 1), strict=True):
         np.testing.assert_allclose(together.vertices[index], one.vertices[0], atol=1e-3)

@@ -1,36 +1,40 @@
 """One hand over a window of a video: the second-order fit of all frames together, smooth in time, one shape for all."""
 
-import dataclasses
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from handjax.camera import Camera
+from handjax.camera import Camera, project
 from handjax.checks import check_shape
 from handjax.mano.inverse import newton
-from handjax.mano.inverse.jacobian import state_from_params
+from handjax.mano.inverse.jacobian import params_from_state, state_from_params
+from handjax.mano.inverse.priors import limit_excess
+from handjax.mano.landmarks import keypoints
 from handjax.mano.types import HandModel, HandParams
 from handjax.optim.gaps import fill_gaps
-from handjax.optim.refine import Evidence, RefineResult, RefineSettings, _report, refine_batch, terms
-from handjax.optim.window_solver import FINGER_ANGLES, Coupling, minimise_window
+from handjax.optim.refine import Evidence, RefineResult, RefineSettings, refine_batch, terms
+from handjax.optim.window_solver import FINGER_ANGLES, Coupling, WindowSolution, minimise_window
 
 FRAME_SETTINGS = RefineSettings()
 
 
-@dataclasses.dataclass(frozen=True)
-class Smoothness:
-    """Weights of squared changes from a frame to the next, in the px^2 of `RefineSettings`. Static under jit.
+class Smoothness(NamedTuple):
+    """Weights of squared changes from a frame to the next, in the px^2 of `RefineSettings`. May be traced.
 
     pose: mean square of the 45 finger angles, radians. root: squared angle between the two root rotations, radians.
     transl: squared metres. For noise of s px and typical changes of c, s^2 / (42 c^2) weighs both alike (45 times that
     for pose): the defaults are 2 px, 0.05 rad and 5 mm a frame.
     """
 
-    pose: float = 1700.0
-    root: float = 40.0
-    transl: float = 4000.0
+    pose: float | Array = 1700.0
+    root: float | Array = 40.0
+    transl: float | Array = 4000.0
+
+
+SMOOTHNESS = Smoothness()
 
 
 class WindowResult(NamedTuple):
@@ -53,7 +57,7 @@ def refine_window(
     keypoints_3d: Array | None = None,
     bone_length: Array | float | None = None,
     settings: RefineSettings = FRAME_SETTINGS,
-    smoothness: Smoothness = Smoothness(),
+    smoothness: Smoothness = SMOOTHNESS,
     shared_betas: bool = True,
 ) -> WindowResult:
     """Fits T frames of one hand: the energy of `refine_batch`, plus the changes between neighbours.
@@ -105,8 +109,28 @@ def refine_window(
         _coupling(model, settings, smoothness, shared_betas),
         settings.solver,
     )
-    last = solution.frames
-    return WindowResult(_report(model, last, evidence), solution.energies, last.converged[0], last.iterations[0])
+    frames = _frames(model, solution, evidence)
+    return WindowResult(frames, solution.energies, solution.converged, solution.iterations)
+
+
+def _frames(model: HandModel, solution: WindowSolution, evidence: Evidence) -> RefineResult:
+    params = params_from_state(solution.unknowns.hand)
+    camera = Camera(evidence.focal * jnp.exp(solution.unknowns.extra.sum(0))[:, None], evidence.center)
+    placed = jax.vmap(lambda one: keypoints(model, one))(params)
+    reprojected = jax.vmap(project)(camera, placed)
+    error = jnp.linalg.norm(reprojected - evidence.keypoints_2d, axis=-1)
+    count = evidence.confidence.shape[0]
+    return RefineResult(
+        params=params,
+        camera=camera,
+        keypoints=placed,
+        reprojected=reprojected,
+        error_px=jnp.where(evidence.confidence > 0, error, jnp.nan),
+        energy=solution.frame_energy,
+        limit_excess=jnp.abs(limit_excess(model, solution.unknowns.hand.fingers)).max((0, 1, 2)),
+        converged=jnp.broadcast_to(solution.converged, count),
+        iterations=jnp.broadcast_to(solution.iterations, count),
+    )
 
 
 def _evidence(
@@ -130,8 +154,10 @@ def _coupling(model: HandModel, settings: RefineSettings, smoothness: Smoothness
     betas = np.arange(root_end, transl)
     extra = np.arange(transl + 3, transl + 3 + int(settings.unknown_focal))
     moving = np.concatenate([np.arange(root_end), np.arange(transl, transl + 3)])
-    weights = np.repeat([smoothness.pose / FINGER_ANGLES, smoothness.root, smoothness.transl], [FINGER_ANGLES, 3, 3])
+    parts = [(FINGER_ANGLES, smoothness.pose / FINGER_ANGLES), (3, smoothness.root), (3, smoothness.transl)]
     if shared_betas:
-        return Coupling(moving, np.concatenate([betas, extra]), jnp.asarray(weights, jnp.float32))
-    weights = np.pad(weights, (0, len(betas)))
-    return Coupling(np.concatenate([moving, betas]), extra, jnp.asarray(weights, jnp.float32))
+        shared = np.concatenate([betas, extra])
+    else:
+        moving, shared = np.concatenate([moving, betas]), extra
+        parts.append((len(betas), 0.0))
+    return Coupling(moving, shared, jnp.concatenate([jnp.full(count, weight, jnp.float32) for count, weight in parts]))

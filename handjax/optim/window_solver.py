@@ -32,11 +32,14 @@ class Coupling(NamedTuple):
 
 
 class WindowSolution(NamedTuple):
-    """frames: the unknowns and own energy of each frame. energies: (max_iterations + 1,) of the whole window from the
-    start on, the last repeated after it stopped."""
+    """frame_energy: (T,), each frame's own. energies: (max_iterations + 1,) of the whole window from the start on, the
+    last repeated after it stopped."""
 
-    frames: newton.Solution
+    unknowns: newton.Unknowns
+    frame_energy: Array
     energies: Array
+    converged: Array
+    iterations: Array
 
 
 class _Point(NamedTuple):
@@ -103,13 +106,7 @@ def minimise_window(
     energies = jnp.full(settings.max_iterations + 1, first.energy)
     begin = _Loop(first, jnp.asarray(settings.damping), energies, jnp.asarray(False), jnp.zeros((), jnp.int32))
     last = lax.while_loop(lambda loop: (loop.iterations < settings.max_iterations) & ~loop.done, body, begin)
-    solution = newton.Solution(
-        last.best.unknowns,
-        last.best.frame_energy,
-        jnp.broadcast_to(last.done, frames),
-        jnp.broadcast_to(last.iterations, frames),
-    )
-    return WindowSolution(solution, last.energies)
+    return WindowSolution(last.best.unknowns, last.best.frame_energy, last.energies, last.done, last.iterations)
 
 
 def changes(hand: HandState) -> Array:

@@ -20,7 +20,7 @@ MM_PER_METRE = 1e3
 LIMIT_WEIGHT = 30.0
 POSE_WEIGHT = 0.02
 SHAPE_WEIGHT = 0.02
-SETTINGS = newton.SolverSettings(damping=1e-3, energy_floor=1e-3)
+SETTINGS = newton.SolverSettings(damping=1e-3, energy_floor=1e-2, tolerance=1e-2)
 
 
 class JointsFit(NamedTuple):
