@@ -13,9 +13,7 @@ def check_shape(name: str, array, shape: Sequence[int | str | None]) -> None:
     )
     if not matches:
         wanted = ", ".join("?" if want is None else str(want) for want in shape)
-        raise ValueError(
-            f"{name} must have shape ({wanted}{',' if len(shape) == 1 else ''}), got {tuple(actual)}"
-        )
+        raise ValueError(f"{name} must have shape ({wanted}{',' if len(shape) == 1 else ''}), got {tuple(actual)}")
 
 
 def check_last_axes(name: str, array, axes: Sequence[int]) -> None:

@@ -96,7 +96,8 @@ def _overlapping(meshes: list[_Mesh]) -> list[list[_Mesh]]:
     groups: list[list[_Mesh]] = []
     for mesh in meshes:
         touching = [group for group in groups if any(_touch(mesh.box, other.box) for other in group)]
-        groups = [group for group in groups if group not in touching]
+        # By identity: groups hold arrays, which have no single truth value to compare by.
+        groups = [group for group in groups if not any(group is other for other in touching)]
         groups.append([mesh, *(other for group in touching for other in group)])
     return groups
 

@@ -9,14 +9,15 @@ from jax import Array
 from handjax.camera import Camera
 from handjax.checks import check_shape
 from handjax.mano.inverse import newton
-from handjax.mano.inverse.joints import fit_joints_batch
+from handjax.mano.inverse.jacobian import params_from_state
+from handjax.mano.inverse.start import from_points
 from handjax.mano.inverse.tiling import in_tiles
 from handjax.mano.types import HandModel, HandParams
 from handjax.optim.multistart import MultistartSettings, fit_2d, normalised
 from handjax.optim.refine import RefineResult, RefineSettings, solve_tile
 
 WITH_SPACE = RefineSettings(
-    pose=1.0, shape=0.3, limit=100.0, robust_px=6.0, solver=newton.SolverSettings(max_iterations=30)
+    pose=1.0, shape=0.3, limit=100.0, robust_px=6.0, solver=newton.SolverSettings(max_iterations=40, tolerance=1e-3)
 )
 """Pixels of a 128 px box. The robust scale is a detector's error on joints that it guesses: about 5 % of the box."""
 
@@ -24,7 +25,11 @@ WITHOUT_SPACE = MultistartSettings(
     views=12,
     keep=2,
     settings=RefineSettings(
-        pose=1.0, shape=0.5, limit=100.0, robust_px=6.0, solver=newton.SolverSettings(max_iterations=30)
+        pose=1.0,
+        shape=0.5,
+        limit=100.0,
+        robust_px=6.0,
+        solver=newton.SolverSettings(max_iterations=40, tolerance=1e-3),
     ),
 )
 
@@ -54,8 +59,8 @@ def fit_keypoints(
 ) -> HandFit:
     """Keypoints (B, 21, 2), focal and center (B, 2) in pixels -> hands in front of their cameras.
 
-    With `keypoints_3d` (B, 21, 3), metres in camera axes from any origin, as detectors guess them: their hand
-    (`fit_joints`) is the start and what the fit stays near to. Without: `fit_2d` from many views. A keypoint that is
+    With `keypoints_3d` (B, 21, 3), metres in camera axes from any origin, as detectors guess them: their closed-form
+    hand is the start and what the fit stays near to. Without: `fit_2d` from many views. A keypoint that is
     not finite counts as unseen. Left hands: mirror what goes in and what comes out (`handjax.mano.mirror_params`).
 
     Raises ValueError for wrong shapes or a hand without MANO's tree.
@@ -71,7 +76,7 @@ def fit_keypoints(
     seen = jnp.isfinite(keypoints_2d).all(-1)
     weight = jnp.where(seen, jnp.ones((batch, 21)) if confidence is None else confidence, 0.0)
     evidence, scale = normalised(jnp.where(seen[..., None], keypoints_2d, 0.0), weight, focal, center)
-    start = fit_joints_batch(model, keypoints_3d, confidence).params
+    start = params_from_state(from_points(model, keypoints_3d, weight))
     result = in_tiles(lambda some: solve_tile(model, *some, WITH_SPACE), (start, evidence))
     back = 1 / scale[:, None]
     result = result._replace(reprojected=result.reprojected * back[..., None], error_px=result.error_px * back)
