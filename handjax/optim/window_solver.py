@@ -20,6 +20,7 @@ from handjax.mano.types import HandModel
 
 FINGER_ANGLES = 45
 RELAX, TIGHTEN = 0.3, 4.0
+COLUMNS = 16
 
 
 class Coupling(NamedTuple):
@@ -163,9 +164,7 @@ def solve_chain(blocks: Array, ties: Array, right: Array) -> Array:
         block, wanted = frame
         # Lower triangles only: that is what the normal equations promise to fill.
         factor = lax.linalg.cholesky(block - ties[:, None] * passed_on, symmetrize_input=False)
-        sides = jnp.concatenate([jnp.diag(ties), wanted + ties[:, None] * before], 1)
-        half = lax.linalg.triangular_solve(factor, sides, left_side=True, lower=True)
-        full = lax.linalg.triangular_solve(factor, half, left_side=True, lower=True, transpose_a=True)
+        full = _solved(factor, jnp.concatenate([jnp.diag(ties), wanted + ties[:, None] * before], 1))
         both = full[:, : len(ties)], full[:, len(ties) :]
         return both, both
 
@@ -177,6 +176,19 @@ def solve_chain(blocks: Array, ties: Array, right: Array) -> Array:
     zero = jnp.zeros_like(right[0])
     _, eliminated = lax.scan(forth, (jnp.zeros_like(blocks[0]), zero), (blocks, right))
     return lax.scan(back, zero, eliminated, reverse=True)[1]
+
+
+def _solved(factor: Array, sides: Array) -> Array:
+    """Lower factor (n, n), sides (n, m) -> the solution of factor factor^T x = sides."""
+    # A few columns at a time: wider solves are split among threads, which on a busy machine wait for each other a
+    # thousand times longer than the work takes.
+    count = -(-sides.shape[1] // COLUMNS)
+    padded = jnp.pad(sides, [(0, 0), (0, count * COLUMNS - sides.shape[1])])
+    groups = padded.reshape(-1, count, COLUMNS).swapaxes(0, 1)
+    factors = jnp.broadcast_to(factor, (count, *factor.shape))
+    half = lax.linalg.triangular_solve(factors, groups, left_side=True, lower=True)
+    full = lax.linalg.triangular_solve(factors, half, left_side=True, lower=True, transpose_a=True)
+    return full.swapaxes(0, 1).reshape(padded.shape)[:, : sides.shape[1]]
 
 
 def _moved(unknowns: newton.Unknowns, step: Array, max_turn: float) -> newton.Unknowns:

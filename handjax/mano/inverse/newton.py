@@ -32,7 +32,7 @@ class SolverSettings:
     damping: float = 0.03
     relax: float = 0.4
     tighten: float = 3.0
-    floor: float = 4.0
+    floor: float = 8.0
     backtrack: float = 0.3
     strays: int = 1
     patience: float = 10.0
