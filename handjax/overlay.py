@@ -14,8 +14,8 @@ from handjax.checks import check_choice, check_shape
 from handjax.render import SOFT_LIGHT, draw_sprite
 from handjax.skeleton import draw_keypoints, draw_rings
 
-SIDE_COLORS = {"right": (0.50, 0.69, 0.95), "left": (0.98, 0.74, 0.36)}
-"""Blue and amber: unlike skin, unlike each other, and apart for the colour-blind too."""
+SIDE_COLORS = {"right": (0.98, 0.74, 0.36), "left": (0.50, 0.69, 0.95)}
+"""Amber and blue: unlike skin and each other, and apart for the colour-blind too. Warm is right, as in the viewer."""
 
 CANVAS_SIDES = (128, 256, 512, 1024)
 """The only sides that meshes are drawn at, so that images of every size share four compiled functions."""

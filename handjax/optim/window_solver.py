@@ -105,7 +105,7 @@ def minimise_window(
 
     first = at(start)
     energies = jnp.full(settings.max_iterations + 1, first.energy)
-    begin = _Loop(first, jnp.asarray(settings.damping), energies, jnp.asarray(False), jnp.zeros((), jnp.int32))
+    begin = _Loop(first, jnp.float32(settings.damping), energies, jnp.asarray(False), jnp.zeros((), jnp.int32))
     last = lax.while_loop(lambda loop: (loop.iterations < settings.max_iterations) & ~loop.done, body, begin)
     return WindowSolution(last.best.unknowns, last.best.frame_energy, last.energies, last.done, last.iterations)
 

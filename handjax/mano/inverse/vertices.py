@@ -140,7 +140,7 @@ def _fit(
         )
 
     none = jnp.zeros((), jnp.int32)
-    begin = _Loop(first, *measured(first), jnp.asarray(1e-3), jnp.asarray(False), none)
+    begin = _Loop(first, *measured(first), jnp.float32(1e-3), jnp.asarray(False), none)
     last = jax.lax.while_loop(lambda loop: (loop.iterations < max_iterations) & ~loop.done, step, begin)
     params = params_of(last.values)
     error = jnp.linalg.norm(hand.forward(model, params).vertices - vertices, axis=-1)
