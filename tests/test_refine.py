@@ -1,4 +1,4 @@
-"""The second-order tailor on synthetic hands: what it must reach, what it must ignore, what each kind of evidence adds."""
+"""The second-order tailor on synthetic hands: what it reaches, what it ignores, what each kind of evidence adds."""
 
 import dataclasses
 

@@ -127,7 +127,7 @@ def refine_batch(
     check_solvable(model)
     check_shape("keypoints_2d", keypoints_2d, ("B", 21, 2))
     batch = keypoints_2d.shape[0]
-    check_shape("betas", params.betas, (batch, model.num_betas))
+    check_starts(model, params, batch)
     seen = jnp.isfinite(keypoints_2d).all(-1)
     confidence = jnp.ones((batch, 21)) if confidence is None else confidence
     check_shape("confidence", confidence, (batch, 21))
@@ -144,6 +144,13 @@ def refine_batch(
         bone_length,
     )
     return in_tiles(lambda some: solve_tile(model, *some, settings), (params, evidence))
+
+
+def check_starts(model: HandModel, params: HandParams, batch: int) -> None:
+    """Raises ValueError unless every field of `params` has the leading axis `batch` and the model's width."""
+    widths = (model.num_betas, 3, 3 * (model.num_joints - 1), 3)
+    for name, value, width in zip(HandParams._fields, params, widths, strict=True):
+        check_shape(name, value, (batch, width))
 
 
 def solve_tile(

@@ -15,7 +15,7 @@ from handjax.mano.inverse.priors import limit_excess
 from handjax.mano.landmarks import keypoints
 from handjax.mano.types import HandModel, HandParams
 from handjax.optim.gaps import fill_gaps
-from handjax.optim.refine import Evidence, RefineResult, RefineSettings, refine_batch, terms
+from handjax.optim.refine import Evidence, RefineResult, RefineSettings, check_starts, refine_batch, terms
 from handjax.optim.window_solver import FINGER_ANGLES, Coupling, WindowSolution, minimise_window
 
 FRAME_SETTINGS = RefineSettings()
@@ -75,9 +75,7 @@ def refine_window(
     """
     check_shape("keypoints_2d", keypoints_2d, ("T", 21, 2))
     count = keypoints_2d.shape[0]
-    widths = (model.num_betas, 3, model.hands_mean.shape[0], 3)
-    for name, value, width in zip(HandParams._fields, params, widths, strict=True):
-        check_shape(name, value, (count, width))
+    check_starts(model, params, count)
     params = fill_gaps(params, jnp.stack([jnp.isfinite(field).all(-1) for field in params]).all(0))
     if bone_length is not None:
         bone_length = jnp.broadcast_to(jnp.asarray(bone_length, jnp.float32), (count,))
