@@ -118,8 +118,8 @@ def _detections(result, padded_shape: tuple[int, ...], padding: int) -> list[Det
 
 def _import_mediapipe():
     try:
-        import mediapipe
-        from mediapipe.tasks.python import vision
+        import mediapipe  # pyright: ignore[reportMissingImports]  an extra
+        from mediapipe.tasks.python import vision  # pyright: ignore[reportMissingImports]  an extra
     except ImportError as error:
         raise ImportError(
             'the MediaPipe detector needs the package mediapipe: pip install "handjax[mediapipe]"'

@@ -83,7 +83,7 @@ def tilted_flat_hand(focal: float) -> jax.Array:
     """(21, 3) keypoints of a flat hand that leans 0.6 rad from the image plane, as large in the image at any focal."""
     params = as_params(np.zeros((1, 10)), np.array([[np.pi / 2 + 0.6, 0.0, 0.0]]), np.zeros((1, 45)), np.zeros((1, 3)))
     points = keypoints(free_hand(), params)[0]
-    return points - points[9] + jnp.array([0.0, 0.0, focal / 1000])
+    return points + (jnp.array([0.0, 0.0, focal / 1000]) - points[9])[None]
 
 
 def test_a_flat_hand_from_afar_is_reported_as_ambiguous_with_both_ways_it_can_lean():

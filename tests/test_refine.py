@@ -208,6 +208,8 @@ def test_place_puts_any_points_before_the_camera(spread):
         ("betas", {"params": sample(3)}),
         ("confidence", {"confidence": jnp.ones(21)}),
         ("keypoints_3d", {"keypoints_3d": jnp.zeros((COUNT, 21, 2))}),
+        ("camera.focal", {"camera": Camera(jnp.ones(3), jnp.ones(2))}),
+        ("camera.center", {"camera": Camera(jnp.ones(2), jnp.ones((3, 2)))}),
         ("bone_length", {"bone_length": jnp.zeros((COUNT, 1))}),
         ("hand_pose", {"params": sample(COUNT)._replace(hand_pose=jnp.zeros((COUNT, 48)))}),
         ("global_orient", {"params": sample(COUNT)._replace(global_orient=jnp.zeros((COUNT, 4)))}),

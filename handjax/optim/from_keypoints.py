@@ -9,7 +9,7 @@ from jax import Array
 from handjax.camera import Camera
 from handjax.checks import check_shape
 from handjax.mano.inverse import newton
-from handjax.mano.inverse.jacobian import params_from_state
+from handjax.mano.inverse.jacobian import check_solvable, params_from_state
 from handjax.mano.inverse.start import from_points
 from handjax.mano.inverse.tiling import in_tiles
 from handjax.mano.types import HandModel, HandParams
@@ -65,16 +65,19 @@ def fit_keypoints(
 
     Raises ValueError for wrong shapes or a hand without MANO's tree.
     """
+    check_solvable(model)
     check_shape("keypoints_2d", keypoints_2d, ("B", 21, 2))
     batch = keypoints_2d.shape[0]
     check_shape("focal", focal, (batch, 2))
     check_shape("center", center, (batch, 2))
+    confidence = jnp.ones((batch, 21)) if confidence is None else confidence
+    check_shape("confidence", confidence, (batch, 21))
     if keypoints_3d is None:
         both = fit_2d(model, keypoints_2d, Camera(focal, center), confidence=confidence, settings=WITHOUT_SPACE)
         return _fit(jax.tree.map(lambda field: field[:, 0], both.hypotheses), both.ambiguous)
     check_shape("keypoints_3d", keypoints_3d, (batch, 21, 3))
     seen = jnp.isfinite(keypoints_2d).all(-1)
-    weight = jnp.where(seen, jnp.ones((batch, 21)) if confidence is None else confidence, 0.0)
+    weight = jnp.where(seen, confidence, 0.0)
     evidence, scale = normalised(jnp.where(seen[..., None], keypoints_2d, 0.0), weight, focal, center)
     start = params_from_state(from_points(model, keypoints_3d, weight))
     result = in_tiles(lambda some: solve_tile(model, *some, WITH_SPACE), (start, evidence))

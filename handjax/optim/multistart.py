@@ -16,10 +16,11 @@ from handjax import rotations
 from handjax.camera import Camera
 from handjax.checks import check_shape
 from handjax.mano.inverse import newton
+from handjax.mano.inverse.jacobian import check_solvable
 from handjax.mano.inverse.tiling import in_tiles
 from handjax.mano.landmarks import keypoints
 from handjax.mano.types import HandModel, HandParams
-from handjax.optim.refine import Evidence, RefineResult, RefineSettings, solve_tile
+from handjax.optim.refine import Evidence, RefineResult, RefineSettings, camera_of_each, solve_tile
 
 PALM = (0, 1, 5, 9, 13, 17)
 """Keypoints whose layout in the image gives a start its turn about the line of sight."""
@@ -66,12 +67,14 @@ def fit_2d(
 
     Keypoints that are not finite count as unseen. Raises ValueError for wrong shapes or a hand without MANO's tree.
     """
+    check_solvable(model)
     check_shape("keypoints_2d", keypoints_2d, ("B", 21, 2))
     batch = keypoints_2d.shape[0]
+    confidence = jnp.ones((batch, 21)) if confidence is None else confidence
+    check_shape("confidence", confidence, (batch, 21))
     seen = jnp.isfinite(keypoints_2d).all(-1)
-    confidence = jnp.where(seen, jnp.ones((batch, 21)) if confidence is None else confidence, 0.0)
-    focal = jnp.broadcast_to(jnp.asarray(camera.focal, jnp.float32).reshape(-1, 2), (batch, 2))
-    center = jnp.broadcast_to(jnp.asarray(camera.center, jnp.float32).reshape(-1, 2), (batch, 2))
+    confidence = jnp.where(seen, confidence, 0.0)
+    focal, center = camera_of_each(camera, batch)
     evidence, scale = normalised(jnp.where(seen[..., None], keypoints_2d, 0.0), confidence, focal, center)
     starts = all_starts(model, evidence, settings.views)
     return best_two(model, starts, evidence, scale, settings)

@@ -138,8 +138,7 @@ def refine_batch(
     evidence = Evidence(
         jnp.where(seen[..., None], keypoints_2d, 0.0),
         jnp.where(seen, confidence, 0.0),
-        _for_each(camera.focal, batch),
-        _for_each(camera.center, batch),
+        *camera_of_each(camera, batch),
         keypoints_3d,
         bone_length,
     )
@@ -232,5 +231,12 @@ def _report(model: HandModel, solution: newton.Solution, evidence: Evidence) -> 
     )
 
 
-def _for_each(array: Array, batch: int) -> Array:
-    return jnp.broadcast_to(jnp.asarray(array, jnp.float32).reshape(-1, 2), (batch, 2))
+def camera_of_each(camera: Camera, batch: int) -> Camera:
+    """focal and center (2,) or (B, 2) -> (B, 2) both. Raises ValueError for other shapes."""
+
+    def each(name: str, array: Array) -> Array:
+        array = jnp.asarray(array, jnp.float32)
+        check_shape(name, array, (2,) if array.ndim == 1 else (batch, 2))
+        return jnp.broadcast_to(array.reshape(-1, 2), (batch, 2))
+
+    return Camera(each("camera.focal", camera.focal), each("camera.center", camera.center))

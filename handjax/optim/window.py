@@ -15,7 +15,15 @@ from handjax.mano.inverse.priors import limit_excess
 from handjax.mano.landmarks import keypoints
 from handjax.mano.types import HandModel, HandParams
 from handjax.optim.gaps import fill_gaps
-from handjax.optim.refine import Evidence, RefineResult, RefineSettings, check_starts, refine_batch, terms
+from handjax.optim.refine import (
+    Evidence,
+    RefineResult,
+    RefineSettings,
+    camera_of_each,
+    check_starts,
+    refine_batch,
+    terms,
+)
 from handjax.optim.window_solver import FINGER_ANGLES, Coupling, WindowSolution, minimise_window
 
 FRAME_SETTINGS = RefineSettings()
@@ -141,9 +149,9 @@ def _evidence(
     count = keypoints_2d.shape[0]
     seen = jnp.isfinite(keypoints_2d).all(-1)
     confidence = jnp.ones((count, 21)) if confidence is None else confidence
-    focal, center = (jnp.broadcast_to(jnp.asarray(part, jnp.float32).reshape(-1, 2), (count, 2)) for part in camera)
     pixels = jnp.where(seen[..., None], keypoints_2d, 0.0)
-    return Evidence(pixels, jnp.where(seen, confidence, 0.0), focal, center, keypoints_3d, bone_length)
+    confidence = jnp.where(seen, confidence, 0.0)
+    return Evidence(pixels, confidence, *camera_of_each(camera, count), keypoints_3d, bone_length)
 
 
 def _coupling(model: HandModel, settings: RefineSettings, smoothness: Smoothness, shared_betas: bool) -> Coupling:

@@ -42,7 +42,12 @@ def swing(source: Array, target: Array) -> Array:
 
 
 def from_points(model: HandModel, points: Array, confidence: Array) -> HandState:
-    """Points (B, 21, 3) metres, confidence (B, 21) -> state. Twists stay zero: points do not show them."""
+    """Points (B, 21, 3) metres, confidence (B, 21) -> state. Twists stay zero: points do not show them.
+
+    A bone of which an end is not finite stays straight.
+    """
+    known = jnp.isfinite(points).all(-1)
+    points, confidence = jnp.where(known[..., None], points, 0.0), jnp.where(known, confidence, 0.0)
     wrist, order = keypoint_order(model)
     rest = jnp.concatenate([model.joint_template, model.v_template[jnp.array(model.fingertip_ids)]])
     rest = rest[jnp.array(model.keypoint_ids)]
@@ -55,6 +60,7 @@ def from_points(model: HandModel, points: Array, confidence: Array) -> HandState
     transl = shift.T + (root * base[None, :, None]).sum(1) - base[:, None]
 
     seen = points[:, order].transpose(3, 1, 2, 0)  # (3, 4, 5, B)
+    known = known[:, order].transpose(1, 2, 0)
     bones = rest[order].transpose(2, 0, 1)  # (3, 4, 5)
     parent = jnp.broadcast_to(root[:, :, None], (3, 3, FINGERS, points.shape[0]))
     turns = []
@@ -62,7 +68,7 @@ def from_points(model: HandModel, points: Array, confidence: Array) -> HandState
         wanted = seen[:, segment + 1] - seen[:, segment]
         local = kinematics.rotate(parent.swapaxes(0, 1), wanted)
         bone = jnp.broadcast_to((bones[:, segment + 1] - bones[:, segment])[..., None], local.shape)
-        turn = swing(bone, local)
+        turn = jnp.where((known[segment] & known[segment + 1])[None], swing(bone, local), 0.0)
         turns.append(turn)
         part = rotations.planes_from_axis_angle(turn)
         parent = kinematics.multiply(parent, part)
