@@ -12,7 +12,7 @@ from handjax.camera import Camera, project
 quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 """A solver compiles in a third of the time this way."""
 
-CAMERA = Camera(jnp.array([500.0, 500.0]), jnp.array([128.0, 128.0]))
+CAMERA = Camera(jnp.full(2, 500.0, jnp.float32), jnp.full(2, 128.0, jnp.float32))
 
 
 @cache

@@ -79,24 +79,29 @@ def test_hypotheses_are_reported_in_the_pixels_that_were_given(result, points):
     assert (np.asarray(both.keypoints)[..., 2] > 0).all()
 
 
-def tilted_flat_hand(focal: float) -> jax.Array:
-    """(21, 3) keypoints of a flat hand that leans 0.6 rad from the image plane, as large in the image at any focal."""
-    params = as_params(np.zeros((1, 10)), np.array([[np.pi / 2 + 0.6, 0.0, 0.0]]), np.zeros((1, 45)), np.zeros((1, 3)))
+def tilted_flat_hand(lean: float, focal: float) -> jax.Array:
+    """(21, 3) keypoints of a flat hand that leans about its fingers, as large in the image at any focal length."""
+    facing = np.array([[np.pi / 2 + lean, 0.0, 0.0]])
+    params = as_params(np.zeros((1, 10)), facing, np.zeros((1, 45)), np.zeros((1, 3)))
     points = keypoints(free_hand(), params)[0]
     return points + (jnp.array([0.0, 0.0, focal / 1000]) - points[9])[None]
 
 
 def test_a_flat_hand_from_afar_is_reported_as_ambiguous_with_both_ways_it_can_lean():
-    focal = 15000.0
-    points = tilted_flat_hand(focal)
-    pixels = jnp.tile(project(Camera(jnp.full(2, focal), CAMERA.center), points)[None], (COUNT, 1, 1))
-    fit = fitted(pixels, jnp.full(2, focal), jnp.ones((COUNT, 21)))
+    far, near = 15000.0, 300.0
+    points = tilted_flat_hand(0.35, far)
+    pixels = project(Camera(jnp.full(2, far, jnp.float32), CAMERA.center), points)
+    fit = fitted(jnp.tile(pixels[None], (COUNT, 1, 1)), jnp.full(2, far, jnp.float32), jnp.ones((COUNT, 21)))
     assert fit.ambiguous.all()
     depth = np.asarray(fit.hypotheses.keypoints)[0, ..., 2]
     depth = depth - depth.mean(-1, keepdims=True)
     truth = np.asarray(points[:, 2] - points[:, 2].mean())
     along = depth @ truth / (truth @ truth)
-    assert along.max() > 0.4 and along.min() < -0.4
+    assert along.max() > 0.9 and along.min() < -0.2
+    # From near by, perspective tells the two apart.
+    pixels = project(Camera(jnp.full(2, near, jnp.float32), CAMERA.center), tilted_flat_hand(0.35, near))
+    fit = fitted(jnp.tile(pixels[None], (COUNT, 1, 1)), jnp.full(2, near, jnp.float32), jnp.ones((COUNT, 21)))
+    assert not fit.ambiguous.any()
 
 
 def test_unseen_keypoints_count_for_nothing_and_a_hand_of_none_stays_finite(points, result):

@@ -232,7 +232,9 @@ def test_length_of_a_quaternion_or_of_6d_vectors_does_not_matter(quaternion, exp
     for name in ("quaternion", "log of quaternion"):
         np.testing.assert_allclose(to_matrix[name](factor * quaternion), to_matrix[name](quaternion), atol=2e-6)
     six = np.array([*quaternion, 0.5, -0.25], np.float32)
-    np.testing.assert_allclose(to_matrix["6d"](factor * six), to_matrix["6d"](six), atol=2e-6)
+    # A first vector that all but vanishes has no direction to keep.
+    if np.linalg.norm(six[:3]) > 1e-6:
+        np.testing.assert_allclose(to_matrix["6d"](factor * six), to_matrix["6d"](six), atol=2e-6)
 
 
 jitted_quaternion_from_matrix = jax.jit(rotations.quaternion_from_matrix)

@@ -131,10 +131,8 @@ def test_starts_that_are_not_finite_are_replaced_and_keypoints_too():
 
 
 def test_a_window_in_which_nothing_was_seen_stays_finite():
-    truth = trajectory(1)
-    result = window(
-        truth, jnp.asarray(np.full((FRAMES, 21, 2), np.nan, np.float32)), jnp.ones((FRAMES, 21)), jnp.array(0.09), 1.0
-    )
+    unseen = jnp.asarray(np.full((FRAMES, 21, 2), np.nan, np.float32))
+    result = window(trajectory(1), unseen, jnp.ones((FRAMES, 21)), jnp.float32(0.09), 1.0)
     assert all(np.isfinite(field).all() for field in result.frames.params)
 
 

@@ -23,7 +23,7 @@ WITH_SPACE = RefineSettings(
 
 WITHOUT_SPACE = MultistartSettings(
     views=12,
-    keep=2,
+    keep=3,
     settings=RefineSettings(
         pose=1.0,
         shape=0.5,

@@ -37,8 +37,8 @@ AMBIGUOUS_RATIO, AMBIGUOUS_PX_SQ = 1.5, 0.25
 
 @dataclasses.dataclass(frozen=True)
 class MultistartSettings:
-    """views: directions over the sphere. trial_iterations: before the choice. keep: fits that are finished, of which
-    two are returned. settings: the energy of `refine`, here in pixels of a 128 px box."""
+    """views: directions over the sphere. trial_iterations: before the choice. keep: fits that are finished, among them
+    the best and its best rival; these two are returned. settings: the energy of `refine`, in pixels of a 128 px box."""
 
     views: int = 16
     trial_iterations: int = 8
@@ -124,21 +124,21 @@ def all_starts(model: HandModel, evidence: Evidence, views: int) -> HandParams:
 def best_two(
     model: HandModel, starts: HandParams, evidence: Evidence, scale: Array, settings: MultistartSettings
 ) -> MultistartResult:
-    """Starts (B, S, ...): a few iterations each, the best `keep` to the end, the best and its best rival returned."""
+    """Starts (B, S, ...): a few iterations each, `keep` to the end, the best and its best rival returned."""
     trial = dataclasses.replace(
         settings.settings,
         solver=dataclasses.replace(settings.settings.solver, max_iterations=settings.trial_iterations),
     )
-    first = _solve_each(model, starts, evidence, trial)
-    chosen = jnp.argsort(jnp.where(jnp.isfinite(first.energy), first.energy, jnp.inf), 1)[:, : settings.keep]
+    first = _by_energy(_solve_each(model, starts, evidence, trial))
+    # The best rival goes on too, although many starts of the best fit's own kind may lie before it.
+    place = jnp.arange(first.energy.shape[1])[None]
+    rival, _ = _best_rival(first.keypoints)
+    chosen = jnp.argsort(jnp.where(place == rival[:, None], 0.5, place), 1)[:, : settings.keep]
     finalists = _taken(first.params, chosen)
-    final = _solve_each(model, finalists, evidence, dataclasses.replace(settings.settings, place_root=False))
-    order = jnp.argsort(jnp.where(jnp.isfinite(final.energy), final.energy, jnp.inf), 1)
-    final = _taken(final, order)
-    root_relative = final.keypoints - final.keypoints[:, :, 9:10]
-    apart_mm = 1e3 * jnp.linalg.norm(root_relative - root_relative[:, :1], axis=-1).mean(-1)
-    different = apart_mm > DIFFERENT_MM
-    rival = jnp.where(different.any(1), jnp.argmax(different, 1), 1)
+    final = _by_energy(
+        _solve_each(model, finalists, evidence, dataclasses.replace(settings.settings, place_root=False))
+    )
+    rival, differs = _best_rival(final.keypoints)
     two = _taken(final, jnp.stack([jnp.zeros_like(rival), rival], 1))
     near = two.energy[:, 1] < AMBIGUOUS_RATIO * two.energy[:, 0] + AMBIGUOUS_PX_SQ
     back = 1 / scale
@@ -147,7 +147,19 @@ def best_two(
         reprojected=two.reprojected * back[:, None, None, None],
         error_px=two.error_px * back[:, None, None],
     )
-    return MultistartResult(two, different.any(1) & near)
+    return MultistartResult(two, differs & near)
+
+
+def _by_energy(fits: RefineResult) -> RefineResult:
+    return _taken(fits, jnp.argsort(jnp.where(jnp.isfinite(fits.energy), fits.energy, jnp.inf), 1))
+
+
+def _best_rival(points: Array) -> tuple[Array, Array]:
+    """Keypoints (B, S, 21, 3), best first -> (B,) the next best that is another hand, or the second; whether it is."""
+    root_relative = points - points[:, :, 9:10]
+    apart_mm = 1e3 * jnp.linalg.norm(root_relative - root_relative[:, :1], axis=-1).mean(-1)
+    different = apart_mm > DIFFERENT_MM
+    return jnp.where(different.any(1), jnp.argmax(different, 1), 1), different.any(1)
 
 
 def _solve_each(model: HandModel, starts: HandParams, evidence: Evidence, settings: RefineSettings) -> RefineResult:
