@@ -60,7 +60,7 @@ def joint_limits(parents: tuple[int, ...], keypoint_ids: tuple[int, ...]) -> np.
     if _is_mano(parents, keypoint_ids):
         for finger, name in enumerate(FINGERS):
             for segment in range(3):
-                limits[keypoint_ids[1 + 4 * finger + segment] - 1] = np.deg2rad(_RANGES_DEG[name][segment])
+                limits[keypoint_ids[1 + 4 * finger + segment] - 1] = np.deg2rad(np.array(_RANGES_DEG[name][segment]))
     return limits
 
 

@@ -5,6 +5,7 @@ from handjax.optim.multistart import MultistartResult, MultistartSettings, fit_2
 from handjax.optim.refine import RefineResult, RefineSettings, refine, refine_batch
 from handjax.optim.tailor import TailorResult, tailor, tailor_batch, tailored_mesh
 from handjax.optim.tailor_settings import DEFAULT, PAPER, RELEASED, TailorSettings
+from handjax.optim.window import Smoothness, WindowResult, refine_window
 
 __all__ = [
     "DEFAULT",
@@ -15,12 +16,15 @@ __all__ = [
     "MultistartSettings",
     "RefineResult",
     "RefineSettings",
+    "Smoothness",
     "TailorResult",
     "TailorSettings",
+    "WindowResult",
     "fit_2d",
     "fit_keypoints",
     "refine",
     "refine_batch",
+    "refine_window",
     "tailor",
     "tailor_batch",
     "tailored_mesh",

@@ -131,10 +131,10 @@ def minimise(model: HandModel, start: Unknowns, terms: Terms, settings: SolverSe
     none = jnp.zeros(batch, jnp.int32)
     first = _Loop(
         best=start,
-        energy=jnp.full(batch, jnp.inf),
+        energy=jnp.full(batch, jnp.inf, jnp.float32),
         step=(jnp.zeros((9, 5, batch)), jnp.zeros((size, batch))),
         trial=start,
-        damping=jnp.full(batch, settings.damping / settings.relax),
+        damping=jnp.full(batch, settings.damping / settings.relax, jnp.float32),
         strays=none,
         failures=none,
         converged=no,
