@@ -2,6 +2,7 @@
 
 from handjax.mano.build import build
 from handjax.mano.default import default
+from handjax.mano.detailed import DETAILED_ANGLES, DETAILED_JOINTS, PUBLISHED_JOINTS, detailed, detailed_rotations
 from handjax.mano.hand import forward, forward_batch, forward_rotations
 from handjax.mano.inverse.joints import JointsFit, fit_joints, fit_joints_batch
 from handjax.mano.inverse.vertices import VerticesFit, fit_vertices, fit_vertices_batch
@@ -18,8 +19,11 @@ from handjax.mano.types import (
     HandParams,
     zero_params,
 )
+from handjax.mano.wrist import STUB_LENGTH, Wrist, closed_faces, stub_faces, stub_vertices, wrist
 
 __all__ = [
+    "DETAILED_ANGLES",
+    "DETAILED_JOINTS",
     "FINGERTIP_SETS",
     "MANO_KEYPOINT_IDS",
     "MANO_PARENTS",
@@ -28,10 +32,16 @@ __all__ = [
     "HandOutput",
     "HandParams",
     "JointsFit",
+    "PUBLISHED_JOINTS",
+    "STUB_LENGTH",
     "VerticesFit",
+    "Wrist",
     "build",
     "centred",
+    "closed_faces",
     "default",
+    "detailed",
+    "detailed_rotations",
     "fit_joints",
     "fit_joints_batch",
     "fit_vertices",
@@ -50,5 +60,8 @@ __all__ = [
     "pca_from_pose",
     "pose_from_pca",
     "save",
+    "stub_faces",
+    "stub_vertices",
+    "wrist",
     "zero_params",
 ]

@@ -62,7 +62,7 @@ class HandModel:
     hands_mean: Array  # (P,) mean pose
     hands_components: Array  # (C, P) rows
     pose_std: Array  # (C,) standard deviation of each component's coefficient
-    joint_axes: Array  # (J - 1, 3, 3) rows: flexion, abduction, twist; unit vectors of the rest pose
+    joint_axes: Array  # (J - 1, 3, 3) rows: flexion, abduction, twist; unit vectors in the axes the pose is given in
     joint_limits: Array  # (J - 1, 3, 2) radians, lower and upper, about those axes
     joint_frames: Array | None  # (J, 3, 3) rest frames in which a joint's rotation is given; None: all identity
     parents: tuple[int, ...] = struct.field(pytree_node=False, default=MANO_PARENTS)
