@@ -19,7 +19,7 @@ from handjax.export.gltf import _quaternions
 from tests import toy
 
 DTYPES = {5121: "u1", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
-WIDTHS = {"SCALAR": (), "VEC3": (3,), "VEC4": (4,), "MAT4": (4, 4)}
+WIDTHS = {"SCALAR": (), "VEC2": (2,), "VEC3": (3,), "VEC4": (4,), "MAT4": (4, 4)}
 STRIP = np.stack([np.arange(98), np.arange(98) + 1, np.arange(98) + 2], axis=1)
 
 

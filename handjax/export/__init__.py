@@ -14,3 +14,4 @@ from handjax.export.ply import write_ply as write_ply
 from handjax.export.rig import RiggedHand as RiggedHand
 from handjax.export.rig import posed_vertices as posed_vertices
 from handjax.export.rig import rigged_hand as rigged_hand
+from handjax.export.texture import MeshTexture as MeshTexture

@@ -12,7 +12,7 @@ _ELEMENT_TYPES = {(): "SCALAR", (2,): "VEC2", (3,): "VEC3", (4,): "VEC4", (4, 4)
 
 
 class GlbBuffer:
-    """Grows a glTF buffer: `add` an array, get the number of its accessor."""
+    """Grows a glTF buffer: `add` an array, get the number of its accessor; `add_image`, its view."""
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -38,6 +38,13 @@ class GlbBuffer:
             accessor["normalized"] = True
         self.accessors.append(accessor)
         return len(self.accessors) - 1
+
+    def add_image(self, png: bytes) -> int:
+        """Appends an encoded picture; returns the number of its buffer view."""
+        self.data += bytes(-len(self.data) % 4)
+        self.views.append({"buffer": 0, "byteOffset": len(self.data), "byteLength": len(png)})
+        self.data += png
+        return len(self.views) - 1
 
     def file(self, document: dict[str, Any]) -> bytes:
         """The bytes of a .glb: `document` with this buffer's parts added, then the data."""

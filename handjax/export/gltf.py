@@ -12,6 +12,7 @@ from handjax.export.files import write_bytes
 from handjax.export.glb import INDEX_BUFFER, VERTEX_BUFFER, GlbBuffer
 from handjax.export.mesh import vertex_normals
 from handjax.export.rig import RiggedHand, checked_rig
+from handjax.export.texture import checked_texture, png_bytes, tangents
 
 
 class ViewCamera(NamedTuple):
@@ -105,7 +106,7 @@ def _add_hand(document: dict[str, Any], buffer: GlbBuffer, hand: RiggedHand) -> 
             "inverseBindMatrices": buffer.add(inverse_bind.transpose(0, 2, 1).astype("<f4")),
         }
     )
-    document["materials"].append(_material(hand))
+    document["materials"].append(_material(document, buffer, hand))
     document["meshes"].append(
         {"name": hand.name, "primitives": [_primitive(buffer, hand, len(document["materials"]) - 1)]}
     )
@@ -116,21 +117,30 @@ def _add_hand(document: dict[str, Any], buffer: GlbBuffer, hand: RiggedHand) -> 
 
 
 def _primitive(buffer: GlbBuffer, hand: RiggedHand, material: int) -> dict[str, Any]:
-    vertices = hand.rest_vertices.astype("<f4")
+    vertices, faces, weights = hand.rest_vertices.astype("<f4"), hand.faces, hand.lbs_weights
+    normals = vertex_normals(vertices, faces).astype("<f4")
+    if hand.texture is not None:
+        # glTF has one uv a vertex: where the picture has a seam, the vertex is there twice.
+        texture, owner = checked_texture(hand.texture, faces)
+        vertices, normals, weights, faces = vertices[owner], normals[owner], weights[owner], texture.uv_faces
     # The greatest index of a type is reserved (primitive restart).
     index_type = "<u2" if len(vertices) <= 65535 else "<u4"
     attributes = {
         "POSITION": buffer.add(vertices, VERTEX_BUFFER, bounds=True),
-        "NORMAL": buffer.add(vertex_normals(vertices, hand.faces).astype("<f4"), VERTEX_BUFFER),
+        "NORMAL": buffer.add(normals, VERTEX_BUFFER),
     }
-    for number, (joints, weights) in enumerate(_influence_sets(hand.lbs_weights)):
+    if hand.texture is not None:
+        if hand.texture.normal is not None:
+            attributes["TANGENT"] = buffer.add(tangents(vertices, normals, hand.texture), VERTEX_BUFFER)
+        attributes["TEXCOORD_0"] = buffer.add(hand.texture.uv.astype("<f4"), VERTEX_BUFFER)
+    for number, (joints, shares) in enumerate(_influence_sets(weights)):
         attributes[f"JOINTS_{number}"] = buffer.add(joints, VERTEX_BUFFER)
-        attributes[f"WEIGHTS_{number}"] = buffer.add(weights, VERTEX_BUFFER)
+        attributes[f"WEIGHTS_{number}"] = buffer.add(shares, VERTEX_BUFFER)
     if hand.colors is not None:
         opaque = np.concatenate([_linear(hand.colors / 255), np.ones((len(vertices), 1))], axis=1)
         colors = np.round(opaque * 65535).astype("<u2")
         attributes["COLOR_0"] = buffer.add(colors, VERTEX_BUFFER, normalized=True)
-    indices = buffer.add(hand.faces.ravel().astype(index_type), INDEX_BUFFER)
+    indices = buffer.add(faces.ravel().astype(index_type), INDEX_BUFFER)
     return {"attributes": attributes, "indices": indices, "material": material}
 
 
@@ -151,10 +161,23 @@ def _influence_sets(lbs_weights: np.ndarray) -> list[tuple[np.ndarray, np.ndarra
     ]
 
 
-def _material(hand: RiggedHand) -> dict[str, Any]:
-    color = [1.0, 1.0, 1.0] if hand.colors is not None else _linear(np.asarray(hand.base_color)).tolist()
-    surface = {"baseColorFactor": [*color, 1.0], "metallicFactor": 0.0, "roughnessFactor": 0.6}
-    return {"name": hand.name, "pbrMetallicRoughness": surface}
+def _material(document: dict[str, Any], buffer: GlbBuffer, hand: RiggedHand) -> dict[str, Any]:
+    plain = hand.colors is None and hand.texture is None
+    color = _linear(np.asarray(hand.base_color)).tolist() if plain else [1.0, 1.0, 1.0]
+    surface: dict[str, Any] = {"baseColorFactor": [*color, 1.0], "metallicFactor": 0.0, "roughnessFactor": 0.6}
+    material: dict[str, Any] = {"name": hand.name, "pbrMetallicRoughness": surface}
+    if hand.texture is not None:
+        surface["baseColorTexture"] = {"index": _add_texture(document, buffer, hand.texture.color)}
+        if hand.texture.normal is not None:
+            material["normalTexture"] = {"index": _add_texture(document, buffer, hand.texture.normal)}
+    return material
+
+
+def _add_texture(document: dict[str, Any], buffer: GlbBuffer, picture: np.ndarray) -> int:
+    images, textures = document.setdefault("images", []), document.setdefault("textures", [])
+    images.append({"bufferView": buffer.add_image(png_bytes(picture)), "mimeType": "image/png"})
+    textures.append({"source": len(images) - 1})
+    return len(textures) - 1
 
 
 def _add_motion(animation: dict[str, Any], buffer: GlbBuffer, hand: RiggedHand, root: int, times: np.ndarray) -> None:

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from handjax.checks import check_shape
 from handjax.export.mesh import checked_colors, checked_faces
+from handjax.export.texture import MeshTexture, checked_texture
 from handjax.mano.types import MANO_PARENTS, HandModel, HandOutput
 
 SKIN_COLOR = (0.87, 0.67, 0.56)
@@ -26,6 +27,7 @@ class RiggedHand(NamedTuple):
     root_positions (T, 3): of joint 0.
     times (T,): seconds from the start, rising; None: the writer's `fps` counts the frames.
     colors (V, 3): sRGB, uint8 or floats in [0, 1]; None: `base_color`, sRGB, all over.
+    texture: a picture on the mesh instead of `colors`; None: none.
     joint_names: J names; empty: the hand's own where parents are MANO's, else joint0, joint1, ...
     """
 
@@ -41,6 +43,7 @@ class RiggedHand(NamedTuple):
     colors: np.ndarray | None = None
     base_color: np.ndarray | tuple[float, float, float] = SKIN_COLOR
     joint_names: Sequence[str] = ()
+    texture: MeshTexture | None = None
 
 
 def rigged_hand(
@@ -51,6 +54,7 @@ def rigged_hand(
     times: ArrayLike | None = None,
     colors: ArrayLike | None = None,
     base_color: tuple[float, float, float] = SKIN_COLOR,
+    texture: MeshTexture | None = None,
 ) -> RiggedHand:
     """A rig out of posed hands.
 
@@ -67,6 +71,7 @@ def rigged_hand(
       times: (T,) seconds from the start, rising; None: the writer's `fps` counts the frames.
       colors: (V, 3) sRGB, uint8 or floats in [0, 1]; None: `base_color` all over.
       base_color: sRGB in [0, 1].
+      texture: a picture on the mesh; then `colors` must be None.
 
     Raises:
       ValueError: a shape does not fit the model, or a value is not finite.
@@ -96,6 +101,7 @@ def rigged_hand(
         times=None if times is None else np.asarray(times),
         colors=None if colors is None else np.asarray(colors),
         base_color=base_color,
+        texture=texture,
     )
     hand = checked_rig(hand)
     return hand._replace(rest_vertices=_closest_rest_vertices(hand, vertices))
@@ -141,6 +147,8 @@ def checked_rig(hand: RiggedHand) -> RiggedHand:
         joint_names=_joint_names(hand),
     )
     _check_values(hand)
+    if hand.texture is not None:
+        hand = hand._replace(texture=checked_texture(hand.texture, hand.faces)[0])
     return hand
 
 
@@ -154,6 +162,8 @@ def _check_values(hand: RiggedHand) -> None:
         raise ValueError("local_rotations must be rotation matrices")
     if not all(0 <= channel <= 1 for channel in hand.base_color):
         raise ValueError(f"base_color must lie in [0, 1], got {hand.base_color}")
+    if hand.texture is not None and hand.colors is not None:
+        raise ValueError("colors must be None for a hand with a texture")
     if hand.times is not None and ((np.diff(hand.times) <= 0).any() or hand.times[0] < 0):
         raise ValueError("times must rise from 0 or later")
 
