@@ -8,7 +8,13 @@ from handjax.mano.inverse.joints import JointsFit, fit_joints, fit_joints_batch
 from handjax.mano.inverse.vertices import VerticesFit, fit_vertices, fit_vertices_batch
 from handjax.mano.io import HandFileError, load, save
 from handjax.mano.landmarks import centred, keypoints, keypoints_of, keypoints_rotations
+from handjax.mano.measure_tape import HandTape, cut_tape
+from handjax.mano.measured_betas import MeasuredBetas, betas_for, betas_from_measures
+from handjax.mano.measures import HandMeasures, measure
+from handjax.mano.population import Population, percentiles, population, sample_betas
 from handjax.mano.pose import hand_params, pca_from_pose, pose_from_pca
+from handjax.mano.pose_library import POSE_GROUPS, POSE_NAMES, angles_from_pose, named_pose, pose_from_angles
+from handjax.mano.pose_sampler import sample_pose
 from handjax.mano.sides import mirror, mirror_params, mirror_points
 from handjax.mano.types import (
     FINGERTIP_SETS,
@@ -27,18 +33,28 @@ __all__ = [
     "FINGERTIP_SETS",
     "MANO_KEYPOINT_IDS",
     "MANO_PARENTS",
+    "POSE_GROUPS",
+    "POSE_NAMES",
     "HandFileError",
+    "HandMeasures",
     "HandModel",
     "HandOutput",
     "HandParams",
+    "HandTape",
     "JointsFit",
+    "MeasuredBetas",
     "PUBLISHED_JOINTS",
+    "Population",
     "STUB_LENGTH",
     "VerticesFit",
     "Wrist",
+    "angles_from_pose",
+    "betas_for",
+    "betas_from_measures",
     "build",
     "centred",
     "closed_faces",
+    "cut_tape",
     "default",
     "detailed",
     "detailed_rotations",
@@ -54,11 +70,18 @@ __all__ = [
     "keypoints_of",
     "keypoints_rotations",
     "load",
+    "measure",
     "mirror",
     "mirror_params",
     "mirror_points",
+    "named_pose",
     "pca_from_pose",
+    "percentiles",
+    "population",
+    "pose_from_angles",
     "pose_from_pca",
+    "sample_betas",
+    "sample_pose",
     "save",
     "stub_faces",
     "stub_vertices",
