@@ -8,12 +8,13 @@ from handjax.mano.types import MANO_KEYPOINT_IDS
 THUMB_BACK = np.array([0.62, -0.25, 0.75])
 
 # Degrees (flexion, abduction, twist) of base, middle and end joint: American Academy of Orthopaedic Surgeons 1965
-# and the ranges of published hand models. Abduction is positive towards the thumb's side; joints that have no such
-# freedom get the few degrees that a rotation vector's parts need.
+# and the ranges of published hand models, never less than the free hand's, so that its poses are possible. Abduction
+# is positive towards the thumb's side; joints that have no such freedom get the few degrees that a rotation vector's
+# parts need.
 _MIDDLE_JOINT, _END_JOINT = [(-5, 105), (-6, 6), (-6, 6)], [(-10, 85), (-6, 6), (-6, 6)]
 _RANGES_DEG = {
     "thumb": [
-        [(-25, 40), (-25, 45), (-35, 35)],
+        [(-25, 55), (-35, 45), (-45, 35)],
         [(-15, 60), (-12, 12), (-12, 12)],
         [(-20, 85), (-6, 6), (-6, 6)],
     ],

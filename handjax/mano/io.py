@@ -22,6 +22,8 @@ from handjax.mano.fields import (
     sided_keys,
 )
 from handjax.mano.file_sides import shape_follows_template, side_of_geometry, side_of_name
+from handjax.mano.sparse_posedirs import NAMES as SPARSE_POSEDIRS
+from handjax.mano.sparse_posedirs import from_sparse
 from handjax.mano.types import HandModel
 from handjax.mano.unpickle import read_pickle
 
@@ -117,6 +119,9 @@ def save(model: HandModel, path: str | os.PathLike) -> None:
 
 def _model(data: bytes, path: Path, side: str | None, fix_left_shapedirs: bool, num_betas: int | None) -> HandModel:
     stored, present = _stored_fields(data)
+    if "posedirs" not in present and set(SPARSE_POSEDIRS) & set(present):
+        stored["posedirs"] = _dense_posedirs(stored)
+        present.append("posedirs")
     keys = keys_of_fields(present)
     try:
         template, regressor, weights = (
@@ -149,7 +154,7 @@ def _stored_fields(data: bytes) -> tuple[dict[str, Any], list[str]]:
     if not data:
         raise ValueError("is empty")
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return read_npz(data, WANTED)
+        return read_npz(data, WANTED | set(SPARSE_POSEDIRS))
     text = data.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
     if text.startswith((b"{", b"[")):
         whole = _read_json(text)
@@ -162,7 +167,21 @@ def _stored_fields(data: bytes) -> tuple[dict[str, Any], list[str]]:
         raise ValueError(f"is neither a pickle nor an npz archive nor JSON: it starts with {data[:8]!r}")
     if not isinstance(whole, dict):
         raise ValueError(f"must hold named fields, got {type(whole).__name__}")
-    return {key: value for key, value in whole.items() if key in WANTED}, [key for key in whole if isinstance(key, str)]
+    wanted = WANTED | set(SPARSE_POSEDIRS)
+    return {key: value for key, value in whole.items() if key in wanted}, [key for key in whole if isinstance(key, str)]
+
+
+def _dense_posedirs(stored: dict[str, Any]) -> np.ndarray:
+    """Of a file that keeps only the blocks that are not zero."""
+    sizes = []
+    for key in ("v_template", "lbs_weights"):
+        if key not in stored:
+            raise ValueError(f"has no `{key}`")
+        sizes.append(array_of_key(stored, key).shape)
+    if not all(len(size) == 2 for size in sizes):
+        raise ValueError(f"v_template and lbs_weights must be tables, got shapes {sizes[0]} and {sizes[1]}")
+    arrays = {key: array_of_key(stored, key) for key in SPARSE_POSEDIRS if key in stored}
+    return from_sparse(arrays, sizes[0][0], sizes[1][1])
 
 
 def _read_json(text: bytes) -> Any:

@@ -1,4 +1,4 @@
-"""`python -m launch.freehand --out=handjax/mano/data/free_hand.npz`: about two minutes on one core."""
+"""`python -m launch.freehand --out=handjax/mano/data`: the free hand at its three resolutions, in a few minutes."""
 
 import argparse
 import hashlib
@@ -7,19 +7,27 @@ from pathlib import Path
 
 import numpy as np
 
-from launch.freehand.assemble import free_hand, mean_hand
+from handjax.mano.default import FILES
+from launch.freehand.assemble import SHAPED, free_hand, mean_hand, pose_arrays, shape_space, skinned_mesh
 
 SEED = 0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m launch.freehand", description="Makes the free hand.")
-    parser.add_argument("--out", type=Path, required=True, help="the .npz file to write")
-    parser.add_argument("--seed", type=int, default=SEED, help="of the shape and pose samples")
+    parser.add_argument("--out", type=Path, required=True, help="the folder for the .npz files")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the pose samples")
     arguments = parser.parse_args()
-    write(arguments.out, free_hand(mean_hand(), arguments.seed))
-    digest = hashlib.sha256(arguments.out.read_bytes()).hexdigest()
-    print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.2f} MB, sha256 {digest}")
+    hand = mean_hand()
+    shaped = skinned_mesh(hand, SHAPED)
+    space = shape_space(hand, shaped)
+    poses = pose_arrays(hand, shaped, space, arguments.seed)
+    for resolution, name in FILES.items():
+        mesh = shaped if resolution == SHAPED else skinned_mesh(hand, resolution)
+        path = arguments.out / name
+        write(path, free_hand(hand, mesh, space, poses))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        print(f"{path}: {len(mesh.vertices)} vertices, {path.stat().st_size / 1e6:.2f} MB, sha256 {digest}", flush=True)
 
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:

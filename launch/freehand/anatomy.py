@@ -13,14 +13,17 @@ INDEX, MIDDLE, LITTLE, RING, THUMB = range(5)
 ACROSS = (INDEX, MIDDLE, RING, LITTLE)  # neighbours beside each other, which the joint order does not give
 PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14)
 
-# Buchholz, Armstrong and Goldstein 1992, Ergonomics 35:261. Fractions of hand length, joint centre to joint centre,
-# the last to the fingertip: (proximal, middle, distal), and (metacarpal, proximal, distal) of the thumb.
+# Fractions of hand length, joint centre to joint centre, the last to the end of the fingertip: (proximal, middle,
+# distal), and (metacarpal, proximal, distal) of the thumb. Buchholz, Armstrong and Goldstein 1992, Ergonomics 35:261,
+# whose fingers end where the bone does: 3.8 mm of soft tissue are added (Buryanov and Kotiuk 2010, Int J Morphol
+# 28:755), and middle phalanges give back what then exceeds the hand's length. The ring finger ends 9 mm short of the
+# middle finger and the index finger 13 mm.
 SEGMENT_LENGTHS = np.array(
     [
-        [0.245, 0.143, 0.097],
-        [0.266, 0.170, 0.108],
-        [0.204, 0.117, 0.093],
-        [0.244, 0.165, 0.107],
+        [0.242, 0.1335, 0.1155],
+        [0.266, 0.160, 0.128],
+        [0.206, 0.112, 0.1145],
+        [0.248, 0.158, 0.1275],
         [0.251, 0.196, 0.158],
     ]
 )
@@ -28,18 +31,18 @@ SEGMENT_LENGTHS = np.array(
 # The same source: knuckle positions as (fraction of breadth, fraction of length); the height above the palm's
 # middle in mm follows the transverse arch.
 KNUCKLES = np.array(
-    [[-0.251, 0.447, -0.5], [0.0, 0.446, 1.0], [0.402, 0.368, -6.0], [0.206, 0.409, -1.5], [-0.215, 0.085, -9.0]]
+    [[-0.251, 0.443, -0.5], [0.0, 0.446, 1.0], [0.402, 0.374, -6.0], [0.206, 0.418, -1.5], [-0.215, 0.085, -9.0]]
 )
 
-# Fractions of hand breadth: (breadth, depth) at the base, the two joints and the tip. Diameters after Sancho-Bru's
-# hand model, with the soft tissue that surrounds the joints added.
+# Fractions of hand breadth: (breadth, depth) at the base, the two joints and the tip, so that half way between them
+# the skin has the diameters that Sancho-Bru's hand model gives for proximal, middle and distal phalanges.
 SECTIONS = np.array(
     [
-        [[0.236, 0.250], [0.226, 0.216], [0.203, 0.172], [0.172, 0.132]],
-        [[0.232, 0.256], [0.226, 0.219], [0.205, 0.176], [0.175, 0.135]],
-        [[0.200, 0.208], [0.189, 0.178], [0.171, 0.146], [0.148, 0.115]],
-        [[0.220, 0.238], [0.212, 0.205], [0.193, 0.164], [0.165, 0.127]],
-        [[0.300, 0.300], [0.266, 0.240], [0.256, 0.212], [0.230, 0.158]],
+        [[0.258, 0.296], [0.233, 0.214], [0.205, 0.172], [0.186, 0.134]],
+        [[0.252, 0.298], [0.229, 0.214], [0.206, 0.176], [0.188, 0.137]],
+        [[0.216, 0.241], [0.192, 0.176], [0.172, 0.146], [0.156, 0.117]],
+        [[0.239, 0.277], [0.215, 0.200], [0.194, 0.164], [0.176, 0.129]],
+        [[0.296, 0.300], [0.266, 0.240], [0.252, 0.208], [0.242, 0.160]],
     ]
 )
 

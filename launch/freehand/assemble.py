@@ -1,19 +1,21 @@
-"""All parts of the free hand, in the model's axes and metres."""
+"""All parts of the free hand at each resolution, in the model's axes and metres."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from launch.freehand.anatomy import FINGERS, PARENTS, POPULATION_MEAN, hand_size
-from launch.freehand.calibrate import calibrate
+from handjax.mano.sparse_posedirs import to_sparse
+from launch.freehand.anatomy import FINGERS, PARENTS
+from launch.freehand.calibrate import calibrated_hand, mean_measures
 from launch.freehand.correctives import fit_correctives
-from launch.freehand.poses import LIMITS, pose_space
-from launch.freehand.shapes import principal_shapes, regress_joints, sample_shapes
-from launch.freehand.skeleton import Hand, joint_axes, rest_hand
-from launch.freehand.skinning import heat_weights
+from launch.freehand.limits import LIMITS
+from launch.freehand.poses import pose_space
+from launch.freehand.shapes import ShapeDirections, carry, regress_joints, shape_directions
+from launch.freehand.skeleton import Hand, joint_axes
+from launch.freehand.skinning import skin_weights
 from launch.freehand.template import template_mesh
 
-VERSION = "1.0"
+VERSION = "2.0"
 LICENCE = "Apache-2.0"
 TO_MODEL = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, 1.0], [-1.0, 0.0, 0.0]])
 """Generator axes (X ulnar, Y distal, Z dorsal) to MANO's (fingers -x, back of the hand y, thumb z)."""
@@ -24,54 +26,71 @@ REGION_NAMES = (
     *(f"thumb_{bone}" for bone in ("metacarpal", "proximal", "distal")),
 )
 TIP_ORDER = ("thumb", "index", "middle", "ring", "little")
+SHAPED = "medium"
+"""The resolution whose mesh the shape space is found on; the others read it off there."""
 
 
-class MeanHand(NamedTuple):
-    """The calibrated mesh in mm and the generator's axes, and the implicit hand it lies on."""
+class SkinnedMesh(NamedTuple):
+    """A mesh of the mean flat hand in mm and the generator's axes, and its skinning weights."""
 
     vertices: np.ndarray
     faces: np.ndarray
     weights: np.ndarray
-    hand: Hand
 
 
-def mean_hand() -> MeanHand:
-    """Draws no random numbers: mesh, weights and size are the same for every seed."""
-    hand = rest_hand(hand_size(POPULATION_MEAN[0], POPULATION_MEAN[1]))
-    vertices, faces = template_mesh(hand)
-    vertices, hand = calibrate(vertices, faces, heat_weights(vertices, faces, hand.skeleton), hand)
-    return MeanHand(vertices, faces, heat_weights(vertices, faces, hand.skeleton), hand)
+def mean_hand() -> Hand:
+    """The implicit hand that measures what the survey says."""
+    return calibrated_hand(mean_measures())
 
 
-def free_hand(template: MeanHand, seed: int) -> dict[str, np.ndarray]:
-    """Every array of the shipped file, by its name there."""
-    vertices, faces, weights, hand = template
-    meshes, joints = sample_shapes(vertices, faces, weights, hand, seed)
-    mean, shapedirs, _ = principal_shapes(meshes)
-    correctives = fit_correctives(vertices, faces, weights, hand, seed + 1)
-    axes = joint_axes(hand.skeleton) @ TO_MODEL.T
-    hands_mean, components, pose_std = pose_space(axes, seed + 2)
+def skinned_mesh(hand: Hand, resolution: str) -> SkinnedMesh:
+    vertices, faces = template_mesh(hand, resolution)
+    return SkinnedMesh(vertices, faces, skin_weights(vertices, faces, hand))
+
+
+def shape_space(hand: Hand, shaped: SkinnedMesh) -> ShapeDirections:
+    """Found once, on the mesh of `SHAPED`."""
+    return shape_directions(*shaped, hand)
+
+
+def pose_arrays(hand: Hand, shaped: SkinnedMesh, space: ShapeDirections, seed: int) -> dict[str, np.ndarray]:
+    """`hands_mean`, `hands_components` and `pose_std`, the same at each resolution. The seed is of the poses drawn."""
+    return pose_space(rest_arrays(hand, shaped, space), seed)
+
+
+def free_hand(
+    hand: Hand, mesh: SkinnedMesh, space: ShapeDirections, poses: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Every array of a shipped file, by its name there."""
+    correctives = turn_correctives(fit_correctives(*mesh, hand), TO_MODEL)
+    shapedirs = np.einsum("xy,vys->vxs", TO_MODEL, carry(space, mesh.vertices))
     return {
-        "v_template": in_metres(mean @ TO_MODEL.T),
-        "shapedirs": in_metres(np.einsum("xy,vys->vxs", TO_MODEL, shapedirs)),
-        "posedirs": in_metres(turn_correctives(correctives, TO_MODEL)).astype(np.float16),
-        "J_regressor": as_rows_of_one(regress_joints(meshes, joints)),
-        "lbs_weights": as_rows_of_one(weights),
-        "faces": faces.astype(np.int32),
+        **rest_arrays(hand, mesh, space),
+        **poses,
+        **to_sparse(in_metres(correctives)),
+        "shapedirs": in_metres(shapedirs).astype(np.float16),
         "parents": np.array(PARENTS, np.int32),
-        "hands_mean": hands_mean.astype(np.float32),
-        "hands_components": components.astype(np.float32),
-        "pose_std": pose_std.astype(np.float32),
-        "joint_axes": axes.astype(np.float32),
-        "joint_limits": np.deg2rad(LIMITS).reshape(15, 3, 2).astype(np.float32),
-        "fingertip_ids": fingertips(vertices, hand),
-        "region": weights.argmax(axis=1).astype(np.uint8),
+        "region": mesh.weights.argmax(axis=1).astype(np.uint8),
         "region_names": np.array(REGION_NAMES),
         "joint_names": np.array(JOINT_NAMES),
         "side": np.array("right"),
         "units": np.array("metre"),
         "version": np.array(VERSION),
         "licence": np.array(LICENCE),
+    }
+
+
+def rest_arrays(hand: Hand, mesh: SkinnedMesh, space: ShapeDirections) -> dict[str, np.ndarray]:
+    """Those of the flat hand and its joints."""
+    shapedirs = carry(space, mesh.vertices)
+    return {
+        "v_template": in_metres(mesh.vertices @ TO_MODEL.T),
+        "J_regressor": as_rows_of_one(regress_joints(mesh.vertices, shapedirs, space)),
+        "lbs_weights": as_rows_of_one(mesh.weights),
+        "faces": mesh.faces.astype(np.int32),
+        "joint_axes": (joint_axes(hand.skeleton) @ TO_MODEL.T).astype(np.float32),
+        "joint_limits": np.deg2rad(LIMITS).reshape(15, 3, 2).astype(np.float32),
+        "fingertip_ids": fingertips(mesh.vertices, hand),
     }
 
 

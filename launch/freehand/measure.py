@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial import ConvexHull
 
 from launch.freehand.anatomy import INDEX, LITTLE, MIDDLE, RING, THUMB
 
@@ -11,8 +12,8 @@ class Measures(NamedTuple):
     length: float  # wrist crease to middle fingertip, along the hand
     breadth: float  # across the knuckles of index to little finger
     palm: float  # wrist crease to the crease at the base of the middle finger
-    circumference: float  # around the knuckles, without the thumb
-    wrist: float  # around the wrist crease
+    circumference: float  # around the knuckles, without the thumb, by a taut tape
+    wrist: float  # around the wrist crease, likewise
 
 
 def measure(vertices, faces, weights, joints) -> Measures:
@@ -28,8 +29,8 @@ def measure(vertices, faces, weights, joints) -> Measures:
         length=vertices[middle, 1].max(),
         breadth=np.ptp(ring.reshape(-1, 3) @ (across / np.linalg.norm(across))),
         palm=float(np.mean([web_height(vertices, faces, joints, MIDDLE, other) for other in (INDEX, RING)])),
-        circumference=perimeter(ring),
-        wrist=perimeter(cross_section(vertices, faces, np.zeros(3), np.array([0.0, 1.0, 0.0]))),
+        circumference=taut(ring),
+        wrist=taut(cross_section(vertices, faces, np.zeros(3), np.array([0.0, 1.0, 0.0]))),
     )
 
 
@@ -59,3 +60,10 @@ def cross_section(vertices, faces, origin, normal) -> np.ndarray:
 
 def perimeter(segments: np.ndarray) -> float:
     return float(np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1).sum())
+
+
+def taut(points: np.ndarray) -> float:
+    """The perimeter of the convex hull of (..., 3) points in a plane."""
+    points = points.reshape(-1, 3) - points.reshape(-1, 3).mean(axis=0)
+    plane = np.linalg.svd(points, full_matrices=False)[2][:2]
+    return float(ConvexHull(points @ plane.T).area)

@@ -4,7 +4,7 @@ import numpy as np
 
 from launch.freehand.anatomy import INDEX, LITTLE, MIDDLE, RING
 from launch.freehand.implicit import project
-from launch.freehand.poses import axis_angles
+from launch.freehand.limits import axis_angles
 from launch.freehand.skeleton import Hand, joint_axes, joint_positions, joint_transforms, posed_hand, skin
 from launch.freehand.skinning import heat_weights
 from launch.freehand.surface import hand_field

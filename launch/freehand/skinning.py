@@ -1,14 +1,95 @@
-"""Skinning weights by heat diffusion from the bones."""
+"""Skinning weights: heat diffusion tells fingers apart, the distance to each joint how far its turn reaches."""
 
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
-from launch.freehand.anatomy import ACROSS, FINGERS
-from launch.freehand.skeleton import Skeleton
+from launch.freehand.anatomy import ACROSS, FINGERS, THUMB
+from launch.freehand.skeleton import Hand, Skeleton
 from launch.freehand.topology import face_normals
 
 FOREARM = np.array([0.0, -40.0, 0.0])
+# Half the length of skin, in half depths of the finger, that shares the turn of a hinge: the back stretches over the
+# joint, the palm's side folds at a crease. In mm for the knuckles, whose flesh is the palm's.
+HINGE_BACK, HINGE_FRONT = 0.85, 0.40
+THUMB_KNUCKLE = 1.6  # times as much at the thumb's middle joint, which lies in the flesh of its ball
+KNUCKLE_BACK, KNUCKLE_FRONT = 10.0, 12.0
+KNUCKLE_SHIFT = 2.0  # mm beyond the knuckle of the middle of its fold in the palm
+OWNERSHIP = 3.0  # power of heat: skin on the flank of a finger is that finger's, only the web is shared
+THUMB_BASE = (0.12, 0.80)  # heat below which the thumb's base leaves the palm alone, above which it takes it along
+
+
+def skin_weights(vertices: np.ndarray, faces: np.ndarray, hand: Hand) -> np.ndarray:
+    """(V, 16) rows sum to 1. No hinge shares its turn further than about half its finger's depth."""
+    heat = heat_weights(vertices, faces, hand.skeleton)
+    base = base_shares(vertices, heat, hand)
+    weights = np.zeros((len(vertices), 16))
+    for finger in range(len(FINGERS)):
+        middle = base[:, finger] * hinge_share(vertices, hand, finger, 1)
+        distal = middle * hinge_share(vertices, hand, finger, 2)
+        shares = [base[:, finger] - middle, middle - distal, distal]
+        weights[:, 1 + 3 * finger : 4 + 3 * finger] = np.stack(shares, axis=1)
+    weights[weights < 0.004] = 0.0
+    weights[:, 0] = np.clip(1.0 - weights[:, 1:].sum(axis=1), 0.0, None)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def base_shares(vertices: np.ndarray, heat: np.ndarray, hand: Hand) -> np.ndarray:
+    """(V, 5) how much of each finger's first joint a vertex follows; rows sum to at most 1.
+
+    Heat spreads along the palm for the length of a phalanx: only its proportions between fingers are kept.
+    """
+    fingers = np.stack([heat[:, 1 + 3 * finger : 4 + 3 * finger].sum(axis=1) for finger in range(5)], axis=1)
+    beyond = finger_beyond_web(heat)
+    sharp = fingers**OWNERSHIP
+    proportion = sharp / np.maximum(sharp.sum(axis=1, keepdims=True), 1e-12)
+    shares = np.zeros((len(vertices), 5))
+    for finger in ACROSS:
+        shares[:, finger] = proportion[:, finger] * knuckle_share(vertices, hand, finger)
+    thumb = fingers[:, THUMB] / np.maximum(fingers[:, THUMB] + heat[:, 0], 1e-9)
+    shares[:, THUMB] = (1.0 - shares[:, ACROSS].sum(axis=1)) * rise(thumb, *THUMB_BASE)
+    shares[beyond >= 0] = np.eye(5)[beyond[beyond >= 0]]
+    return shares
+
+
+def finger_beyond_web(heat: np.ndarray) -> np.ndarray:
+    """(V,) the finger whose middle or distal phalanx a vertex is nearest to, or -1."""
+    owner = heat.argmax(axis=1)
+    return np.where((owner > 0) & ((owner - 1) % 3 > 0), (owner - 1) // 3, -1)
+
+
+def knuckle_share(vertices: np.ndarray, hand: Hand, finger: int) -> np.ndarray:
+    """(V,) 0 in the palm, 1 in the finger."""
+    scale = hand.size.scale
+    local = (vertices - hand.skeleton.joints[finger, 0]) @ hand.skeleton.frames[finger, 0].T
+    front = rise(-local[:, 2], -6.0 * scale, 6.0 * scale)
+    reach = scale * (KNUCKLE_BACK + front * (KNUCKLE_FRONT - KNUCKLE_BACK))
+    along = local[:, 1] - front * KNUCKLE_SHIFT * scale
+    return rise(along, -reach, reach)
+
+
+def hinge_share(vertices: np.ndarray, hand: Hand, finger: int, bone: int) -> np.ndarray:
+    """(V,) 0 before the joint at which `bone` begins, 1 after it."""
+    along, height, half = hinge_coordinates(vertices, hand, finger, bone)
+    front = rise(-height, -half, half)
+    reach = half * (HINGE_BACK + front * (HINGE_FRONT - HINGE_BACK))
+    reach = reach * (THUMB_KNUCKLE if finger == THUMB and bone == 1 else 1.0)
+    return rise(along, -reach, reach)
+
+
+def hinge_coordinates(vertices, hand: Hand, finger: int, bone: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """mm beyond the joint (V,), mm to the back of it (V,), and half the finger's depth there."""
+    frames, joint = hand.skeleton.frames[finger], hand.skeleton.joints[finger, bone]
+    across = frames[bone - 1] + frames[bone] if bone else frames[0]
+    _, distal, dorsal = across / np.linalg.norm(across, axis=1, keepdims=True)
+    offset = vertices - joint
+    return offset @ distal, offset @ dorsal, hand.size.sections[finger, bone, 1] / 2.0
+
+
+def rise(value: np.ndarray, start, end) -> np.ndarray:
+    """0 before `start`, 1 after `end`, smooth between."""
+    share = np.clip((value - start) / (end - start), 0.0, 1.0)
+    return share**2 * (3.0 - 2.0 * share)
 
 
 def heat_weights(vertices: np.ndarray, faces: np.ndarray, skeleton: Skeleton) -> np.ndarray:
