@@ -141,6 +141,45 @@ def _convert(positional: list[str], values: flags.FlagValues) -> int:
     return 0
 
 
+_ORDER = ("group", "pose", "side", "resolution", "skin", "texture_size", "closed")
+
+
+def _hand(positional: list[str], values: flags.FlagValues) -> int:
+    from handjax import mano
+    from handjax.hand_file import HandOrder, write_hand
+
+    if positional:
+        raise UsageError(f"hand takes no paths but --out, got {' '.join(positional)}")
+    if values.list_poses:
+        for group, names in mano.POSE_GROUPS.items():
+            print(f"{group}: {' '.join(names)}")
+        return 0
+    if not values.out:
+        raise UsageError("--out=FILE.glb must be given (or .obj, .ply, .npz)")
+    chosen: dict[str, Any] = {field: values[field].value for field in _ORDER}
+    made = write_hand(HandOrder(measures=_measures(values.measure), **chosen), values.out)
+    for name, size in made.got_mm.items():
+        asked = f"   asked {made.asked_mm[name]:.1f}" if name in made.asked_mm else ""
+        print(f"  {name:14} {size:6.1f} mm{asked}")
+    for remark in made.remarks:
+        print(f"Note: {remark}")
+    print(f"Wrote {values.out}")
+    return 0
+
+
+def _measures(pairs: list[str]) -> dict[str, float]:
+    measures = {}
+    for pair in pairs:
+        name, equals, size = pair.partition("=")
+        try:
+            measures[name.strip()] = float(size)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise UsageError(f"--measure must be NAME=MILLIMETRES, ..., got {pair!r}")
+    return measures
+
+
 def _report(report) -> int:
     parts = [_count(report.inputs, "file"), f"{_count(report.hands, 'hand')} in {report.with_hands} of them"]
     parts += [f"none in {report.without_hands}"] if report.without_hands else []
@@ -218,12 +257,36 @@ def _define_convert(values: flags.FlagValues) -> None:
     flags.DEFINE_string("model", None, "The model a result was made with. Default: the free hand.", flag_values=values)
 
 
+def _define_hand(values: flags.FlagValues) -> None:
+    text = "NAME=MILLIMETRES, comma-separated: length, breadth, palm_length, index, wrist_girth, ..."
+    flags.DEFINE_list("measure", [], text, flag_values=values)
+    text = "Whose mean decides what was not measured: adults, women, men, children, elderly."
+    flags.DEFINE_string("group", "adults", text, flag_values=values)
+    flags.DEFINE_string("pose", "flat", "One of --list_poses.", flag_values=values)
+    flags.DEFINE_boolean("list_poses", False, "Prints the names of the poses.", flag_values=values)
+    flags.DEFINE_string("side", "right", "left or right.", flag_values=values)
+    flags.DEFINE_string("resolution", "medium", "low (778 vertices, as MANO), medium or high.", flag_values=values)
+    text = "none, very_light, light, medium, tan, brown or dark: a texture in .glb, vertex colours in .obj and .ply."
+    flags.DEFINE_string("skin", "light", text, flag_values=values)
+    flags.DEFINE_integer("texture_size", 512, "128, 256, 512 or 1024 texels a side.", flag_values=values)
+    flags.DEFINE_boolean("closed", False, "Puts a lid on the open wrist.", flag_values=values)
+    flags.DEFINE_string(
+        "out", None, "FILE.glb (rigged, for Blender and game engines), .obj, .ply or .npz.", flag_values=values
+    )
+
+
 COMMANDS = {
     "predict": Command(
         "IMAGE_OR_FOLDER_OR_VIDEO --out=DIR", "3D hands from photos or videos", _define_predict, _predict
     ),
     "fit": Command("KEYPOINTS --out=DIR", "the same from keypoints alone, without pictures", _define_fit, _fit),
     "demo": Command("--out=DIR", "draws three hands and finds them again; needs no download", _define_demo, _demo),
+    "hand": Command(
+        "--measure=length=190,breadth=85 --pose=pinch --out=FILE.glb",
+        "a hand made to measure, in a pose, as a file",
+        _define_hand,
+        _hand,
+    ),
     "info": Command("[MODEL]", "what is in a hand model file; without one, the free hand", _define_info, _info),
     "convert": Command(
         "FILE OUT.npz", "a model as a plain npz, or a result in other conventions", _define_convert, _convert

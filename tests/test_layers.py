@@ -12,14 +12,15 @@ LAYERS = [
     {"rotations"},
     {"mano", "camera"},
     {"render", "conventions"},
+    {"skin"},
     {"optim"},
 ]
 """From the bottom. Modules that are not named stand together above these, and `__main__` above all."""
 
 EDGE, COMMAND = len(LAYERS), len(LAYERS) + 1
 OUTSIDE = {
-    **dict.fromkeys(range(4), {"jax", "numpy", "flax"}),
-    4: {"jax", "numpy", "flax", "optax"},
+    **dict.fromkeys(range(5), {"jax", "numpy", "flax"}),
+    5: {"jax", "numpy", "flax", "optax"},
     EDGE: {"jax", "numpy", "flax", "optax", "orbax", "cv2", "mediapipe"},
     COMMAND: {"jax", "numpy", "absl"},
 }
