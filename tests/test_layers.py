@@ -24,7 +24,7 @@ OUTSIDE = {
     EDGE: {"jax", "numpy", "flax", "optax", "orbax", "cv2", "mediapipe"},
     COMMAND: {"jax", "numpy", "absl"},
 }
-IMAGE_FILES = {"images", "video", "overlay", "skeleton", "mediapipe_detector", "export/page"}
+IMAGE_FILES = {"images", "video", "overlay", "skeleton", "mediapipe_detector", "export/page", "export/texture"}
 IMAGE_FILES |= {"predict/files", "predict/video_files"}
 """Where pictures are read, drawn or encoded: the only users of OpenCV."""
 

@@ -82,7 +82,7 @@ def sample_light(key: Array) -> SkinLight:
     azimuth, height = between(-1.0, 1.0) * 1.7, between(0.1, 1.3)
     key_lamp = jnp.stack([jnp.sin(azimuth) * jnp.cos(height), -jnp.sin(height), -jnp.cos(azimuth) * jnp.cos(height)])
     second = between(-1.0, 1.0, 3) * jnp.array([1.0, 0.6, 1.0])
-    warmth = between(-0.25, 0.35)
+    warmth = between(-0.25, 0.22)
     tint = jnp.stack([1.0 + 0.6 * warmth, jnp.ones(()), 1.0 - 0.9 * warmth])
     share = between(0.3, 0.85)
     sky_tint = jnp.stack([1.0 - 0.3 * warmth, jnp.ones(()), 1.0 + 0.3 * warmth]) * between(0.85, 1.15, 3)
