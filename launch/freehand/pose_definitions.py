@@ -177,12 +177,11 @@ LETTERS = {
     "a": ask(touch("thumb.pulp", "index.middle.radial", 1.0), **curled(*POINTED_AT), thumb=((0, -14, 4), 4, 4)),
     "b": ask(touch("thumb.pulp", "palm.radial", 3.0), **TOGETHER, thumb=IN_PALM),
     "c": ask(
-        touch("thumb.tip", "middle.tip", 52.0),
-        index=(38, 44, 24, -5),
-        middle=(40, 44, 24),
-        ring=(40, 44, 24, 4),
-        little=(36, 42, 24, 9),
-        thumb=OPPOSED,
+        index=(20, 40, 26, -4),
+        middle=(22, 42, 26),
+        ring=(22, 42, 26, 4),
+        little=(20, 40, 24, 9),
+        thumb=((55, 24, -42), -8, 0),
     ),
     "d": ask(
         touch("thumb.pulp", "middle.pulp", 5.0),
@@ -294,9 +293,9 @@ GRASPS = {
         thumb=OPPOSED,
     ),
     "adducted_thumb": ask(
-        held=Round(13, (*FULL_GRIP, "thumb.pulp"), (0, 4, -26), (1.0, 0.5, 0.0)),
+        held=Round(13, FULL_GRIP, (0, 4, -26), ROD),
         **all_fingers(66, 76, 42),
-        thumb=((10, -20, -6), 4, 2),
+        thumb=((8, -18, -6), 4, 2),
     ),
     "light_tool": ask(
         held=Round(7, (*TIPS, "thumb.pulp"), (0, 0, -24), (1.0, 0.4, 0.0)),
@@ -516,15 +515,12 @@ GRASPS = {
         thumb=((40, 8, -36), 8, 24),
     ),
     "ventral": ask(
-        touch("thumb.pulp", "index.pulp", 18.0),
-        held=Round(
-            13, ("thumb.pulp", "index.pulp", "index.middle.palmar", *FULL_GRIP[2:4]), (6, 14, -34), (1.0, 0.7, 0.0)
-        ),
-        index=(54, 60, 30),
+        touch("thumb.pulp", "index.middle.radial", 9.0),
+        index=(56, 62, 30),
         middle=(64, 72, 40),
         ring=(72, 82, 48),
         little=(74, 84, 48),
-        thumb=((38, 2, -34), 12, 20),
+        thumb=((26, -2, -24), 12, 24),
     ),
     "inferior_pincer": ask(
         touch("thumb.pulp", "index.pulp", 1.0),
@@ -675,12 +671,12 @@ GESTURES = {
         thumb=OPPOSED,
     ),
     "money_rub": ask(
-        touch("thumb.pulp", "index.distal.radial", 2.0),
-        index=(50, 48, 22),
-        middle=(56, 52, 26, 3),
+        touch("thumb.pulp", "index.pulp", 8.0),
+        index=(52, 46, 20),
+        middle=(56, 50, 24, 3),
         ring=(66, 78, 44),
         little=(66, 80, 46),
-        thumb=((40, 2, -36), 6, 10),
+        thumb=((46, 2, -40), 4, 4),
     ),
     "air_quotes": ask(
         ON_RING, index=(14, 62, 40, 10), middle=(14, 64, 42, -6), **curled("ring", "little"), thumb=ACROSS
