@@ -20,7 +20,12 @@ REFERENCE_POSES = (
     *("pinch", "pinch_middle", "pinch_ring", "pinch_little", "lateral", "medium_wrap"),
     *("european_one", "european_two", "european_three", "european_four"),
 )
-PINCHES = {"index": "pinch", "middle": "pinch_middle", "ring": "pinch_ring", "little": "pinch_little"}
+PINCHES = {  # where to start from, one after the other until one leads there
+    "index": ("pinch", "palmar_pinch", "okay", "prismatic_2_finger", "tip_pinch", "asl_f"),
+    "middle": ("pinch_middle", "pinch", "tripod"),
+    "ring": ("pinch_ring", "pinch_middle"),
+    "little": ("pinch_little", "pinch_ring"),
+}
 THUMB_END = 15
 
 
@@ -100,19 +105,29 @@ def test_no_part_enters_another_by_more_than_a_millimetre(hand, name):
 
 
 def pinched(hand, finger: str, betas=None) -> touch.Settled:
-    """Thumb and finger as willing to turn as they are, the others less."""
+    """Thumb and finger turn more willingly than the others; where that does not lead there, all are loose."""
     end = 3 + 3 * FINGERS.index(finger)
     free = np.full((15, 3), 0.3)
     free[12:], free[end - 3 : end] = 1.0, 1.0
     pulps = touch.patch(hand, THUMB_END), touch.patch(hand, end)
-    return touch.settle_touch(hand, named_angles(PINCHES[finger]), (pulps,), betas, free)
+    tried = []
+    for start in PINCHES[finger]:
+        for willing in (free, np.full((15, 3), 3.0)):
+            tried.append(touch.settle_touch(hand, named_angles(start), (pulps,), betas, willing))
+            if meets(tried[-1]):
+                return tried[-1]
+    return min(tried, key=touch.badness)
+
+
+def meets(settled: touch.Settled) -> bool:
+    return settled.gap_mm <= 2.0 and settled.entered_mm <= 1.0
 
 
 @pytest.mark.parametrize("finger", PINCHES)
 def test_the_thumb_meets_every_fingers_pulp_inside_the_limits(finger):
     hand = mano.default()
     settled = pinched(hand, finger)
-    assert settled.gap_mm <= 2.0 and settled.entered_mm <= 1.0
+    assert meets(settled), settled[1:]
     lower, upper = np.moveaxis(np.asarray(hand.joint_limits, float), -1, 0)
     assert (settled.angles >= lower - 1e-6).all() and (settled.angles <= upper + 1e-6).all()
 
@@ -121,17 +136,17 @@ def test_the_thumb_meets_every_fingers_pulp_inside_the_limits(finger):
 @pytest.mark.parametrize("person", range(20))
 def test_the_thumb_meets_every_fingers_pulp_on_twenty_hands(person):
     hand = mano.default()
-    betas = np.random.default_rng(person).normal(0.0, 1.0, hand.num_betas).astype(np.float32)
+    betas = np.clip(np.random.default_rng(person).normal(size=hand.num_betas), -2.5, 2.5).astype(np.float32)
     for finger in PINCHES:
         settled = pinched(hand, finger, betas)
-        assert settled.gap_mm <= 2.0 and settled.entered_mm <= 1.0, finger
+        assert meets(settled), finger
 
 
 def test_a_key_is_held_between_thumb_and_the_side_of_the_index_finger():
     hand = mano.default()
     patches = touch.patch(hand, THUMB_END), touch.patch(hand, 2, "radial")
     settled = touch.settle_touch(hand, named_angles("lateral"), (patches,))
-    assert settled.gap_mm <= 2.0 and settled.entered_mm <= 1.0
+    assert meets(settled), settled[1:]
 
 
 def test_fingers_that_cross_are_turned_out_of_each_other():

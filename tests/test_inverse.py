@@ -14,6 +14,7 @@ from handjax.camera import project
 from handjax.mano.inverse import arrow, assembly, newton
 from handjax.mano.inverse.jacobian import HandState, keypoint_order, point_jacobian, state_from_params
 from handjax.mano.inverse.joints import distance_rows
+from handjax.mano.inverse.planes import total
 from handjax.mano.inverse.priors import limit_excess
 from handjax.mano.inverse.start import rigid_alignment, swing
 from handjax.mano.inverse.tiling import in_tiles
@@ -111,10 +112,13 @@ def test_the_left_jacobian_equals_differences_of_rotations():
         np.testing.assert_allclose(jacobian, expected, atol=1e-6)
 
 
-def random_equations(seed: int, extra: int) -> arrow.NormalEquations:
-    """Of 40 random residuals a finger, which all border unknowns move too."""
+def random_equations(seed: int, extra: int, apart: float = 1.0, decades: float = 0.0) -> arrow.NormalEquations:
+    """Of 40 random residuals a finger, which all border unknowns move too. apart: how far the first two of them differ
+    in what they do. decades: their units span 10^-decades to 10^decades."""
     rng = np.random.default_rng(seed)
     by_finger, by_border, residual = (rng.normal(size=(5, 40, n, BATCH)) for n in (9, 16 + extra, 1))
+    by_border[:, :, 1] = (1 - apart) * by_border[:, :, 0] + apart * by_border[:, :, 1]
+    by_border *= 10.0 ** np.linspace(-decades, decades, 16 + extra)[:, None]
     parts = (
         np.einsum("frib,frjb->ijfb", by_finger, by_finger),
         np.einsum("frib,frjb->ijfb", by_finger, by_border),
@@ -133,6 +137,27 @@ def test_the_arrow_solve_equals_a_dense_solve(extra):
     expected = np.linalg.solve(matrix, -gradient[..., None])[..., 0]
     np.testing.assert_allclose(fingers.transpose(2, 1, 0).reshape(BATCH, 45), expected[:, :45], atol=1e-4)
     np.testing.assert_allclose(border.T, expected[:, 45:], atol=1e-4)
+
+
+def test_the_arrow_solve_loses_no_more_than_float32_must_where_unknowns_act_alike_in_very_different_units():
+    equations = random_equations(4, 0, apart=0.03, decades=2.0)
+    fingers, border = jax.jit(arrow.solve)(equations)
+    matrix, gradient = (np.asarray(part, np.float64) for part in dense(equations))
+    assert np.linalg.cond(matrix).min() > 1e9
+    unit = np.sqrt(np.einsum("bii->bi", matrix))
+    expected = unit * np.linalg.solve(matrix, -gradient[..., None])[..., 0]
+    found = unit * np.concatenate([fingers.transpose(2, 1, 0).reshape(BATCH, 45), border.T], 1)
+    # Elimination of a positive definite matrix does not depend on the units: the condition without them bounds it.
+    condition = np.linalg.cond(matrix / unit[:, :, None] / unit[:, None])
+    error = np.abs(found - expected).max(1) / np.abs(expected).max(1)
+    assert (error <= 2 * np.finfo(np.float32).eps * condition).all()
+
+
+def test_a_long_sum_of_planes_equals_numpys_and_a_short_one_too():
+    rng = np.random.default_rng(8)
+    for count in (1, 2, 11, 12, 13, 45):
+        terms = rng.normal(size=(count, 3, 4))
+        np.testing.assert_allclose(total([jnp.asarray(term, jnp.float32) for term in terms]), terms.sum(0), atol=1e-5)
 
 
 def test_a_hand_whose_matrix_is_not_positive_definite_gets_nan_and_the_others_their_step():

@@ -97,7 +97,7 @@ def test_a_flat_hand_from_afar_is_reported_as_ambiguous_with_both_ways_it_can_le
     depth = depth - depth.mean(-1, keepdims=True)
     truth = np.asarray(points[:, 2] - points[:, 2].mean())
     along = depth @ truth / (truth @ truth)
-    assert along.max() > 0.9 and along.min() < -0.2
+    assert along.max() > 0.9 and along.min() < -0.15
     # From near by, perspective tells the two apart.
     pixels = project(Camera(jnp.full(2, near, jnp.float32), CAMERA.center), tilted_flat_hand(0.35, near))
     fit = fitted(jnp.tile(pixels[None], (COUNT, 1, 1)), jnp.full(2, near, jnp.float32), jnp.ones((COUNT, 21)))

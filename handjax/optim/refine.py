@@ -18,7 +18,7 @@ from handjax.mano.inverse.assembly import PointRows
 from handjax.mano.inverse.jacobian import HandState, check_solvable, params_from_state, state_from_params
 from handjax.mano.inverse.joints import distance_rows
 from handjax.mano.inverse.priors import PriorTerms, limit_excess, prior, with_bone_length
-from handjax.mano.inverse.tiling import in_tiles
+from handjax.mano.inverse.queue import minimise_in_turn
 from handjax.mano.landmarks import keypoints
 from handjax.mano.types import HandModel, HandParams
 from handjax.optim.image_rows import projection_rows, twist_rows
@@ -142,7 +142,7 @@ def refine_batch(
         keypoints_3d,
         bone_length,
     )
-    return in_tiles(lambda some: solve_tile(model, *some, settings), (params, evidence))
+    return solve_tile(model, params, evidence, settings)
 
 
 def check_starts(model: HandModel, params: HandParams, batch: int) -> None:
@@ -159,16 +159,21 @@ def solve_tile(
     settings: RefineSettings,
     target: HandParams | None = None,
 ) -> RefineResult:
-    """`refine_batch` of hands that are solved together, without the checks. The pose and shape that the energy draws
-    the hand to are the start's, or the target's."""
+    """`refine_batch` without the checks. The pose and shape that the energy draws the hand to are the start's, or the
+    target's."""
     if settings.place_root:
         origin = params._replace(transl=jnp.zeros_like(params.transl))
         points = jax.vmap(lambda one: keypoints(model, one))(origin)
         seen = evidence[:4]
         params = params._replace(transl=place(points, *seen))
     start = newton.Unknowns(state_from_params(params), jnp.zeros((int(settings.unknown_focal), params.betas.shape[0])))
-    drawn_to = state_from_params(params if target is None else target)
-    solution = newton.minimise(model, start, terms(model, drawn_to, evidence, settings), settings.solver)
+
+    def energies(some: tuple[HandParams, Evidence]) -> newton.Terms:
+        drawn_to, seen = some
+        return terms(model, state_from_params(drawn_to), seen, settings)
+
+    given = (params if target is None else target, evidence)
+    solution = minimise_in_turn(model, start, given, energies, settings.solver)
     return _report(model, solution, evidence)
 
 

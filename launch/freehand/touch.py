@@ -17,6 +17,7 @@ from launch.freehand.topology import face_normals
 DEGREES = np.array([8.0, 5.0, 5.0])  # of flexion, abduction, twist that cost as much as one unit of a residual
 TOUCH_MM, FACING, ENTER_MM = 0.5, 3.0, 0.05  # scales: a touch missed, patches not opposite, flesh inside flesh
 CLEAR_MM = 0.15  # kept between parts, for what lies between vertices
+DOME_MM = 0.8  # between the middles of two rounded patches whose tops touch
 FURTHEST_MM = 6.0  # that a round brings patches nearer: straight lines in angles are no longer straight further on
 STEP = np.deg2rad(8.0)  # most that an angle turns in one round
 
@@ -53,7 +54,7 @@ def settle_touch(
     touching: tuple[tuple[np.ndarray, np.ndarray], ...] = (),
     betas: np.ndarray | None = None,
     free: np.ndarray | None = None,
-    rounds: int = 14,
+    rounds: int = 20,
 ) -> Settled:
     """Turns joints, inside their limits and as little as need be, until patches meet and nothing enters anything.
 
@@ -66,7 +67,9 @@ def settle_touch(
     start = np.clip(angles, lower, upper)
     rest = 1000.0 * np.asarray(posed(model, betas, jnp.zeros((15, 3))), float)
     now, best = start, Settled(start, np.inf, np.inf)
-    for _ in range(rounds):
+    for round_number in range(rounds):
+        if round_number == rounds // 2:  # what pulls back to the first angles may be what holds two parts together
+            now = start = best.angles
         vertices = 1000.0 * np.asarray(posed(model, betas, now), float)
         found = contacts(vertices, np.asarray(model.faces), rest, reach=6.0)
         reached = Settled(
@@ -147,7 +150,8 @@ def touch_residual(model: mano.HandModel, betas: Array, weights: Array, angles: 
     first, second = jnp.matmul(weights, vertices, precision="highest")
     look = jnp.matmul(weights, vertex_normals(vertices, model.faces), precision="highest")
     look = look / jnp.linalg.norm(look, axis=1, keepdims=True)
-    return jnp.append(1000.0 * (first - second) / TOUCH_MM, FACING * (1.0 + look[0] @ look[1]))
+    apart = 1000.0 * (first - second) - DOME_MM * (look[1] - look[0]) / 2.0
+    return jnp.append(apart / TOUCH_MM, FACING * (1.0 + look[0] @ look[1]))
 
 
 touch_slope = jax.jit(jax.jacfwd(touch_residual, argnums=3))

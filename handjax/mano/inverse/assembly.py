@@ -7,6 +7,7 @@ from jax import Array
 
 from handjax.mano.inverse.arrow import NormalEquations
 from handjax.mano.inverse.jacobian import FINGERS, POINTS, SEGMENTS, PointJacobian
+from handjax.mano.inverse.planes import kept, total
 
 
 class PointRows(NamedTuple):
@@ -48,19 +49,18 @@ def normal_equations(jacobian: PointJacobian, rows: PointRows, fingers: FingerRo
     finger_rows, border_rows = [], []
     for r in range(rows.residual.shape[0]):
         by_point = rows.by_point[r]
-        border = _through(by_point, by_border)
-        border = jnp.concatenate([border, rows.by_extra[r], rows.residual[r][None]])
+        border = kept([_through(by_point, by_border), rows.by_extra[r], rows.residual[r][None]])
         for point in range(POINTS):
             finger_rows.append(_finger_row(by_point[:, point], jacobian, point))
             border_rows.append(border[:, point])
     if fingers is not None:
         for q in range(fingers.residual.shape[0]):
             parts = [_finger_row(fingers.by_points[q][:, point], jacobian, point) for point in range(POINTS)]
-            finger_rows.append([_total([part[s] for part in parts if len(part) > s]) for s in range(SEGMENTS)])
+            finger_rows.append([total([part[s] for part in parts if len(part) > s]) for s in range(SEGMENTS)])
             border = _through(fingers.by_points[q], by_border).sum(1)
             extra = jnp.zeros((rows.by_extra.shape[1], *border.shape[1:]))
-            border_rows.append(jnp.concatenate([border, extra, fingers.residual[q][None]]))
-    return _sum_rows(finger_rows, border_rows, _wrist_rows(jacobian, rows), prior)
+            border_rows.append(kept([border, extra, fingers.residual[q][None]]))
+    return _sum_rows(_kept_rows(finger_rows), border_rows, _wrist_rows(jacobian, rows), prior)
 
 
 def _border_jacobian(jacobian: PointJacobian) -> Array:
@@ -74,15 +74,22 @@ def _wrist_rows(jacobian: PointJacobian, rows: PointRows) -> list[Array]:
     out = []
     for r in range(rows.wrist_residual.shape[0]):
         by_point = rows.wrist_by_point[r]
-        by_betas = _total([by_point[c][None] * jacobian.wrist_by_betas[c][:, None] for c in range(3)])
+        by_betas = total([by_point[c][None] * jacobian.wrist_by_betas[c][:, None] for c in range(3)])
         parts = [jnp.zeros_like(by_point), by_betas, by_point, rows.wrist_by_extra[r], rows.wrist_residual[r][None]]
-        out.append(jnp.concatenate(parts))
+        out.append(kept(parts))
     return out
 
 
 def _finger_row(by_point: Array, jacobian: PointJacobian, point: int) -> list[Array]:
     """-> derivative of one residual (3, 5, B) for each segment that moves the point."""
     return [_through(by_point, turns) for turns in jacobian.by_finger[point - 1]] if point > 0 else []
+
+
+def _kept_rows(rows: list[list[Array]]) -> list[list[Array]]:
+    """The same rows, each computed once for all the products it enters."""
+    flat = kept([part for row in rows for part in row])
+    places = iter(range(0, flat.shape[0], 3))
+    return [[flat[(at := next(places)) : at + 3] for _ in row] for row in rows]
 
 
 def _through(by_point: Array, by_unknown: Array) -> Array:
@@ -98,12 +105,14 @@ def _sum_rows(finger_rows: list[list[Array]], border_rows: list[Array], wrist_ro
     finger = jnp.concatenate([jnp.concatenate(row, 1) for row in blocks])
     mixed = jnp.concatenate(
         [
-            _total([row[s][:, None] * b[None] for row, b in zip(finger_rows, border_rows, strict=True) if len(row) > s])
+            total([row[s][:, None] * b[None] for row, b in zip(finger_rows, border_rows, strict=True) if len(row) > s])
             for s in range(SEGMENTS)
         ]
     )
     by_finger = [b[:, finger] for b in border_rows for finger in range(FINGERS)]
-    border = _total([row[:-1, None] * row[None] for row in by_finger + wrist_rows])
+    by_point = by_finger + wrist_rows
+    half = by_point[0].shape[0] // 2
+    border = kept([total([row[some, None] * row[None] for row in by_point]) for some in (slice(half), slice(half, -1))])
     return NormalEquations(
         finger=finger,
         finger_border=mixed[:, :-1],
@@ -116,12 +125,4 @@ def _sum_rows(finger_rows: list[list[Array]], border_rows: list[Array], wrist_ro
 def _block(finger_rows: list[list[Array]], i: int, j: int) -> Array:
     """The 3 x 3 block of two segments, from the rows that both of them move. Lower triangle only is read."""
     rows = [row for row in finger_rows if len(row) > max(i, j)]
-    return _total([row[i][:, None] * row[j][None] for row in rows])
-
-
-def _total(terms: list[Array]) -> Array:
-    # Written out rather than stacked and summed: each entry becomes one chain of multiply-adds over the hands.
-    out = terms[0]
-    for term in terms[1:]:
-        out = out + term
-    return out
+    return total([row[i][:, None] * row[j][None] for row in rows])
