@@ -123,6 +123,6 @@ def _sum_rows(finger_rows: list[list[Array]], border_rows: list[Array], wrist_ro
 
 
 def _block(finger_rows: list[list[Array]], i: int, j: int) -> Array:
-    """The 3 x 3 block of two segments, from the rows that both of them move. Lower triangle only is read."""
+    """The 3 x 3 block of two segments, from the rows that both of them move."""
     rows = [row for row in finger_rows if len(row) > max(i, j)]
     return total([row[i][:, None] * row[j][None] for row in rows])
