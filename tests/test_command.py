@@ -137,7 +137,7 @@ def test_convert_turns_a_result_into_other_conventions(photo, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["prdict"], "unknown command 'prdict': expected one of predict, fit, demo, info, convert"),
+        (["prdict"], "unknown command 'prdict': expected one of predict, fit, demo, hand, info, convert"),
         (["predict"], "IMAGE_OR_FOLDER_OR_VIDEO must be one path, got none"),
         (["predict", "a", "b", "--out=x"], "must be one path, got 2: a b"),
         (["predict", "a.jpg"], "--out=DIR must be given"),
