@@ -128,6 +128,19 @@ def refine_batch(
     check_shape("keypoints_2d", keypoints_2d, ("B", 21, 2))
     batch = keypoints_2d.shape[0]
     check_starts(model, params, batch)
+    evidence = evidence_of(keypoints_2d, camera, confidence, keypoints_3d, bone_length)
+    return solve_tile(model, params, evidence, settings)
+
+
+def evidence_of(
+    keypoints_2d: Array,
+    camera: Camera,
+    confidence: Array | None,
+    keypoints_3d: Array | None,
+    bone_length: Array | None,
+) -> Evidence:
+    """What is seen of B hands, unseen keypoints with no confidence. Raises ValueError for wrong shapes."""
+    batch = keypoints_2d.shape[0]
     seen = jnp.isfinite(keypoints_2d).all(-1)
     confidence = jnp.ones((batch, 21)) if confidence is None else confidence
     check_shape("confidence", confidence, (batch, 21))
@@ -135,14 +148,9 @@ def refine_batch(
         check_shape("keypoints_3d", keypoints_3d, (batch, 21, 3))
     if bone_length is not None:
         check_shape("bone_length", bone_length, (batch,))
-    evidence = Evidence(
-        jnp.where(seen[..., None], keypoints_2d, 0.0),
-        jnp.where(seen, confidence, 0.0),
-        *camera_of_each(camera, batch),
-        keypoints_3d,
-        bone_length,
-    )
-    return solve_tile(model, params, evidence, settings)
+    pixels = jnp.where(seen[..., None], keypoints_2d, 0.0)
+    confidence = jnp.where(seen, confidence, 0.0)
+    return Evidence(pixels, confidence, *camera_of_each(camera, batch), keypoints_3d, bone_length)
 
 
 def check_starts(model: HandModel, params: HandParams, batch: int) -> None:
@@ -174,7 +182,7 @@ def solve_tile(
 
     given = (params if target is None else target, evidence)
     solution = minimise_in_turn(model, start, given, energies, settings.solver)
-    return _report(model, solution, evidence)
+    return report(model, solution, evidence)
 
 
 def terms(model: HandModel, target: HandState, evidence: Evidence, settings: RefineSettings) -> newton.Terms:
@@ -215,7 +223,8 @@ def _together(rows: list[PointRows]) -> PointRows:
     return PointRows(*fields, energy=sum((row.energy for row in rows), jnp.zeros(())))
 
 
-def _report(model: HandModel, solution: newton.Solution, evidence: Evidence) -> RefineResult:
+def report(model: HandModel, solution: newton.Solution, evidence: Evidence) -> RefineResult:
+    """What a solution means for the picture."""
     hand = solution.unknowns.hand
     params = params_from_state(hand)
     focal = evidence.focal * jnp.exp(solution.unknowns.extra.sum(0))[:, None]

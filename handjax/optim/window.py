@@ -2,29 +2,26 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from handjax.camera import Camera, project
+from handjax.camera import Camera
 from handjax.checks import check_shape
 from handjax.mano.inverse import newton
-from handjax.mano.inverse.jacobian import params_from_state, state_from_params
-from handjax.mano.inverse.priors import limit_excess
-from handjax.mano.landmarks import keypoints
+from handjax.mano.inverse.jacobian import state_from_params
 from handjax.mano.types import HandModel, HandParams
 from handjax.optim.gaps import fill_gaps
 from handjax.optim.refine import (
-    Evidence,
     RefineResult,
     RefineSettings,
-    camera_of_each,
     check_starts,
+    evidence_of,
     refine_batch,
+    report,
     terms,
 )
-from handjax.optim.window_solver import FINGER_ANGLES, Coupling, WindowSolution, minimise_window
+from handjax.optim.window_solver import FINGER_ANGLES, Coupling, minimise_window
 
 FRAME_SETTINGS = RefineSettings()
 
@@ -97,7 +94,7 @@ def refine_window(
         bone_length=bone_length,
         settings=settings,
     )
-    evidence = _evidence(keypoints_2d, camera, confidence, keypoints_3d, bone_length)
+    evidence = evidence_of(keypoints_2d, camera, confidence, keypoints_3d, bone_length)
     visible = (evidence.confidence > 0).any(-1)
     if keypoints_3d is not None:
         visible = visible | jnp.isfinite(keypoints_3d).all(-1).any(-1)
@@ -115,43 +112,13 @@ def refine_window(
         _coupling(model, settings, smoothness, shared_betas),
         settings.solver,
     )
-    frames = _frames(model, solution, evidence)
-    return WindowResult(frames, solution.energies, solution.converged, solution.iterations)
-
-
-def _frames(model: HandModel, solution: WindowSolution, evidence: Evidence) -> RefineResult:
-    params = params_from_state(solution.unknowns.hand)
-    camera = Camera(evidence.focal * jnp.exp(solution.unknowns.extra.sum(0))[:, None], evidence.center)
-    placed = jax.vmap(lambda one: keypoints(model, one))(params)
-    reprojected = jax.vmap(project)(camera, placed)
-    error = jnp.linalg.norm(reprojected - evidence.keypoints_2d, axis=-1)
-    count = evidence.confidence.shape[0]
-    return RefineResult(
-        params=params,
-        camera=camera,
-        keypoints=placed,
-        reprojected=reprojected,
-        error_px=jnp.where(evidence.confidence > 0, error, jnp.nan),
+    each = newton.Solution(
+        unknowns=solution.unknowns,
         energy=solution.frame_energy,
-        limit_excess=jnp.abs(limit_excess(model, solution.unknowns.hand.fingers)).max((0, 1, 2)),
         converged=jnp.broadcast_to(solution.converged, count),
         iterations=jnp.broadcast_to(solution.iterations, count),
     )
-
-
-def _evidence(
-    keypoints_2d: Array,
-    camera: Camera,
-    confidence: Array | None,
-    keypoints_3d: Array | None,
-    bone_length: Array | None,
-) -> Evidence:
-    count = keypoints_2d.shape[0]
-    seen = jnp.isfinite(keypoints_2d).all(-1)
-    confidence = jnp.ones((count, 21)) if confidence is None else confidence
-    pixels = jnp.where(seen[..., None], keypoints_2d, 0.0)
-    confidence = jnp.where(seen, confidence, 0.0)
-    return Evidence(pixels, confidence, *camera_of_each(camera, count), keypoints_3d, bone_length)
+    return WindowResult(report(model, each, evidence), solution.energies, solution.converged, solution.iterations)
 
 
 def _coupling(model: HandModel, settings: RefineSettings, smoothness: Smoothness, shared_betas: bool) -> Coupling:

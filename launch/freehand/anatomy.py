@@ -46,20 +46,9 @@ SECTIONS = np.array(
     ]
 )
 
-# ANSUR II (US Army, 2012, public release), men and women pooled half and half: hand length, hand breadth,
-# palm length, hand circumference, wrist circumference. Palm-to-girth correlations were not tabulated; they are set
-# to the palm-to-breadth value.
+# ANSUR II, women and men half and half, rounded: hand length, hand breadth, palm length, hand circumference, wrist
+# circumference. `handjax.mano.population` has the table.
 POPULATION_MEAN = np.array([187.2, 83.2, 112.6, 199.4, 165.4])
-POPULATION_SD = np.array([11.71, 6.52, 7.22, 16.03, 13.50])
-POPULATION_CORRELATION = np.array(
-    [
-        [1.00, 0.71, 0.87, 0.71, 0.69],
-        [0.71, 1.00, 0.68, 0.96, 0.88],
-        [0.87, 0.68, 1.00, 0.68, 0.66],
-        [0.71, 0.96, 0.68, 1.00, 0.91],
-        [0.69, 0.88, 0.66, 0.91, 1.00],
-    ]
-)
 
 
 class HandSize(NamedTuple):
