@@ -11,10 +11,9 @@ from handjax.checks import check_shape
 from handjax.mano.inverse import newton
 from handjax.mano.inverse.jacobian import check_solvable, params_from_state
 from handjax.mano.inverse.start import from_points
-from handjax.mano.inverse.tiling import in_tiles
 from handjax.mano.types import HandModel, HandParams
 from handjax.optim.multistart import MultistartSettings, fit_2d, normalised
-from handjax.optim.refine import RefineResult, RefineSettings, solve_tile
+from handjax.optim.refine import RefineResult, RefineSettings, solve
 
 WITH_SPACE = RefineSettings(
     pose=1.0, shape=0.3, limit=100.0, robust_px=6.0, solver=newton.SolverSettings(max_iterations=40, tolerance=1e-3)
@@ -80,7 +79,7 @@ def fit_keypoints(
     weight = jnp.where(seen, confidence, 0.0)
     evidence, scale = normalised(jnp.where(seen[..., None], keypoints_2d, 0.0), weight, focal, center)
     start = params_from_state(from_points(model, keypoints_3d, weight))
-    result = in_tiles(lambda some: solve_tile(model, *some, WITH_SPACE), (start, evidence))
+    result = solve(model, start, evidence, WITH_SPACE)
     back = 1 / scale[:, None]
     result = result._replace(reprojected=result.reprojected * back[..., None], error_px=result.error_px * back)
     return _fit(result, jnp.zeros(batch, bool))

@@ -17,10 +17,9 @@ from handjax.camera import Camera
 from handjax.checks import check_shape
 from handjax.mano.inverse import newton
 from handjax.mano.inverse.jacobian import check_solvable
-from handjax.mano.inverse.tiling import in_tiles
 from handjax.mano.landmarks import keypoints
 from handjax.mano.types import HandModel, HandParams
-from handjax.optim.refine import Evidence, RefineResult, RefineSettings, camera_of_each, solve_tile
+from handjax.optim.refine import Evidence, RefineResult, RefineSettings, camera_of_each, solve
 
 PALM = (0, 1, 5, 9, 13, 17)
 """Keypoints whose layout in the image gives a start its turn about the line of sight."""
@@ -169,7 +168,7 @@ def _solve_each(model: HandModel, starts: HandParams, evidence: Evidence, settin
     target = flat._replace(
         betas=jnp.zeros_like(flat.betas), hand_pose=jnp.broadcast_to(model.hands_mean, flat.hand_pose.shape)
     )
-    result = in_tiles(lambda some: solve_tile(model, *some[:2], settings, some[2]), (flat, repeated, target))
+    result = solve(model, flat, repeated, settings, target)
     return jax.tree.map(lambda field: field.reshape(-1, count, *field.shape[1:]), result)
 
 

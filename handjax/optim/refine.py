@@ -129,7 +129,7 @@ def refine_batch(
     batch = keypoints_2d.shape[0]
     check_starts(model, params, batch)
     evidence = evidence_of(keypoints_2d, camera, confidence, keypoints_3d, bone_length)
-    return solve_tile(model, params, evidence, settings)
+    return solve(model, params, evidence, settings)
 
 
 def evidence_of(
@@ -160,7 +160,7 @@ def check_starts(model: HandModel, params: HandParams, batch: int) -> None:
         check_shape(name, value, (batch, width))
 
 
-def solve_tile(
+def solve(
     model: HandModel,
     params: HandParams,
     evidence: Evidence,
