@@ -1,5 +1,6 @@
 """Hands as files: OBJ, PLY, rigged glTF, and one page to look at them all."""
 
+from handjax.export.detailed_folder import write_detailed_folder as write_detailed_folder
 from handjax.export.files import write_bytes as write_bytes
 from handjax.export.gltf import ViewCamera as ViewCamera
 from handjax.export.gltf import write_glb as write_glb
