@@ -18,9 +18,9 @@ DIP_PER_PIP = 0.67
 
 STRAIGHT = (0.0, 3.0)
 CURLED = (84.0, 99.0, 62.0)
-TUCKED = (72.0, 100.0, 55.0)
 OUT, ASIDE = ((-12.0, 12.0, 0.0), -4.0, -8.0), ((8.0, -28.0, 5.0), 0.0, 0.0)
 UP, LOOSE = ((-18.0, 8.0, 8.0), -5.0, -12.0), ((12.0, -4.0, -14.0), 12.0, 18.0)
+WRAPPED, OVER = ((32.0, 29.0, -44.0), 35.0, 34.0), ((27.0, 20.0, -38.0), 36.0, 28.0)
 ACROSS, OPPOSED = ((14.0, 26.0, -32.0), 52.0, 50.0), ((48.0, 6.0, -42.0), 4.0, 10.0)
 IN_PALM = ((36.0, -8.0, -34.0), 40.0, 35.0)
 
@@ -29,16 +29,18 @@ TIPS = tuple(f"{finger}.pulp" for finger in POINTED_AT)
 FULL_GRIP = tuple(f"{finger}.{place}" for finger in POINTED_AT for place in ("middle.palmar", "pulp"))
 
 
-def ask(*touching, held: Round | None = None, loose: tuple[str, ...] = (), **fingers: Any) -> Request:
+def ask(
+    *touching, held: Round | None = None, loose: tuple[str, ...] = (), firm: tuple[str, ...] = (), **fingers: Any
+) -> Request:
     """A request; fingers left out are straight, the thumb aside. What touches or holds may move, the rest hardly.
 
-    loose: more fingers that may move.
+    loose: more fingers that may move; firm: fingers that keep their place though they are touched.
     """
     unknown = set(fingers) - set(FINGERS)
     if unknown:
         raise ValueError(f"fingers must be among {FINGERS}, got {sorted(unknown)}")
     points = [point for first, second, _ in touching for point in (first, second)] + list(held.points if held else ())
-    moving = {point.split(".")[0] for point in points} | set(loose)
+    moving = ({point.split(".")[0] for point in points} | set(loose)) - set(firm)
     degrees, slack = np.zeros((5, 3, 3)), np.zeros((5, 3, 3))
     for number, name in enumerate(FINGERS):
         if number == THUMB:
@@ -86,7 +88,8 @@ TOGETHER["little"] = (0.0, 3.0, 2.0, 13.0)
 V_FINGERS: Fingers = {"index": (2.0, 3.0, 2.0, 13.0), "middle": (2.0, 3.0, 2.0, -9.0)}
 U_FINGERS: Fingers = {"index": (2.0, 3.0, 2.0, -5.0), "middle": (2.0, 3.0, 2.0, 1.0)}
 W_FINGERS: Fingers = {"index": (0.0, 3.0, 2.0, 12.0), "middle": (0.0, 3.0, 2.0, 1.0), "ring": (2.0, 3.0, 2.0, -9.0)}
-FIST_THUMB = touch("thumb.pulp", "middle.middle.dorsal")
+FIST: Fingers = {**curled(*POINTED_AT), "index": (80.0, 94.0, 58.0, 3.0), "firm": POINTED_AT}
+FIST_THUMB = touch("thumb.pulp", "middle.middle.dorsal", 8.0)
 ON_INDEX = touch("thumb.pulp", "index.middle.dorsal")
 ON_RING = touch("thumb.pulp", "ring.middle.dorsal")
 CROSSED: Fingers = {"index": (14.0, 10.0, 6.0, -14.0), "middle": (2.0, 22.0, 12.0, 10.0)}
@@ -119,7 +122,7 @@ COUNTING = {
     "european_three": ask(**V_FINGERS, **curled("ring", "little"), thumb=OUT),
     "european_four": ask(**W_FINGERS, little=(70, 92, 55), thumb=OUT),
     "european_five": ask(**SPREAD, thumb=((-14, 14, 2), -4, -10)),
-    "american_one": ask(FIST_THUMB, index=STRAIGHT, **curled("middle", "ring", "little"), thumb=ACROSS),
+    "american_one": ask(FIST_THUMB, index=STRAIGHT, **curled("middle", "ring", "little"), firm=POINTED_AT, thumb=OVER),
     "american_two": ask(ON_RING, **V_FINGERS, **curled("ring", "little"), thumb=ACROSS),
     "american_three": ask(
         touch("thumb.pulp", "little.middle.dorsal", 1.0), **W_FINGERS, little=(70, 95, 60), thumb=OPPOSED
@@ -136,7 +139,9 @@ COUNTING = {
         thumb=OPPOSED,
     ),
     "chinese_eight": ask(index=(0, 3, 2, 8), **curled("middle", "ring", "little"), thumb=((-16, 16, 0), -5, -12)),
-    "chinese_nine": ask(FIST_THUMB, index=(8, 82, 52), **curled("middle", "ring", "little"), thumb=ACROSS),
+    "chinese_nine": ask(
+        FIST_THUMB, index=(8, 82, 52), **curled("middle", "ring", "little"), firm=POINTED_AT, thumb=OVER
+    ),
     "chinese_ten": ask(*CROSSING, ON_RING, **CROSSED, **curled("ring", "little"), thumb=ACROSS),
     "asl_six": ask(
         touch("thumb.pulp", "little.pulp", 6.0),
@@ -212,7 +217,7 @@ LETTERS = {
         touch("thumb.pulp", "index.proximal.palmar", 22.0), index=(28, 4, 2), **ONE_UP, thumb=((10, -6, -10), 4, 2)
     ),
     "h": ask(ON_RING, index=(12, 3, 2, -5), middle=(12, 3, 2, 1), **curled("ring", "little"), thumb=ACROSS),
-    "i": ask(FIST_THUMB, **curled("index", "middle", "ring"), little=(-2, 3, 2, -4), thumb=ACROSS),
+    "i": ask(FIST_THUMB, **curled("index", "middle", "ring"), little=(-2, 3, 2, -4), firm=POINTED_AT, thumb=OVER),
     "k": ask(
         touch("thumb.tip", "middle.proximal.radial", 10.0),
         index=(0, 3, 2, 6),
@@ -255,7 +260,7 @@ LETTERS = {
     ),
     "q": ask(touch("thumb.pulp", "index.pulp", 26.0), index=(46, 8, 4), **ONE_UP, thumb=((26, -6, -18), 2, 2)),
     "r": ask(*CROSSING, ON_RING, **CROSSED, **curled("ring", "little"), thumb=((30, 16, -40), 50, 45)),
-    "s": ask(FIST_THUMB, **curled(*POINTED_AT), thumb=ACROSS),
+    "s": ask(FIST_THUMB, **FIST, thumb=WRAPPED),
     "t": ask(
         touch("thumb.distal.dorsal", "index.middle.palmar", 1.0),
         index=(66, 78, 40),
@@ -266,7 +271,7 @@ LETTERS = {
     "u": ask(ON_RING, **U_FINGERS, **curled("ring", "little"), thumb=ACROSS),
     "v": ask(ON_RING, **V_FINGERS, **curled("ring", "little"), thumb=ACROSS),
     "w": ask(touch("thumb.pulp", "little.distal.dorsal", 0.0), **W_FINGERS, little=(66, 80, 50), thumb=OPPOSED),
-    "x": ask(FIST_THUMB, index=(14, 88, 56), **ONE_UP, thumb=ACROSS),
+    "x": ask(FIST_THUMB, index=(14, 88, 56), **ONE_UP, firm=POINTED_AT, thumb=OVER),
     "y": ask(**curled("index", "middle", "ring"), little=(-6, 3, 2, -18), thumb=((-16, 22, 4), -5, -12)),
 }
 LETTERS = {f"asl_{letter}": request for letter, request in LETTERS.items()}
@@ -533,7 +538,7 @@ GRASPS = {
 }
 
 GESTURES = {
-    "fist": ask(FIST_THUMB, **curled(*POINTED_AT), thumb=ACROSS),
+    "fist": ask(FIST_THUMB, **FIST, thumb=WRAPPED),
     "fist_thumb_inside": ask(
         touch("thumb.distal.dorsal", "middle.middle.palmar", 2.0),
         touch("thumb.distal.dorsal", "ring.middle.palmar", 8.0),
@@ -544,7 +549,7 @@ GESTURES = {
         thumb=IN_PALM,
         loose=POINTED_AT,
     ),
-    "point": ask(FIST_THUMB, index=(5, 4, 2), **ONE_UP, thumb=ACROSS),
+    "point": ask(FIST_THUMB, index=(5, 4, 2), **ONE_UP, firm=POINTED_AT, thumb=OVER),
     "point_loose": ask(
         index=(8, 8, 4), middle=(54, 66, 38), ring=(60, 72, 40), little=(60, 70, 40), thumb=((14, 0, -14), 14, 18)
     ),
@@ -559,7 +564,9 @@ GESTURES = {
         thumb=OPPOSED,
     ),
     "call_me": ask(**curled("index", "middle", "ring"), little=(4, 6, 4, -16), thumb=((-10, 24, -4), -2, -6)),
-    "horns": ask(FIST_THUMB, index=(0, 3, 2, 6), **curled("middle", "ring"), little=(0, 3, 2, -10), thumb=ACROSS),
+    "horns": ask(
+        FIST_THUMB, index=(0, 3, 2, 6), **curled("middle", "ring"), little=(0, 3, 2, -10), firm=POINTED_AT, thumb=OVER
+    ),
     "i_love_you": ask(index=(0, 3, 2, 8), **curled("middle", "ring"), little=(0, 3, 2, -14), thumb=OUT),
     "gun": ask(index=(4, 3, 2), **ONE_UP, thumb=((-22, 2, 8), -6, -12)),
     "two_finger_gun": ask(**U_FINGERS, **curled("ring", "little"), thumb=((-20, 4, 8), -6, -10)),

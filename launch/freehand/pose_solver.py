@@ -113,6 +113,11 @@ class Solver:
             problem = problem._replace(**listed(known))
         return best[:45].reshape(5, 3, 3), {**self._missed(best, problem), "entered_mm": float(least)}
 
+    def entered_mm(self, degrees: np.ndarray) -> float:
+        """How deep skin lies in other skin at joint angles (5, 3, 3)."""
+        touched = contacts(1000.0 * self._posed(np.ravel(degrees)), self.faces, self.rest)
+        return float(-touched.distance.min(initial=0.0))
+
     def _posed(self, unknowns: np.ndarray) -> np.ndarray:
         return np.asarray(self._skin(unknowns[:45].astype(np.float32)), float)
 
