@@ -15,6 +15,7 @@ from jax.typing import ArrayLike
 
 from handjax.camera import MIN_DEPTH
 from handjax.checks import check_shape
+from handjax.render.view import as_float
 
 BLOCK = 8
 """Pixels along a side of a block; the scatter writes whole blocks, which is what makes it fast."""
@@ -77,14 +78,14 @@ def rasterize(pixels: ArrayLike, depth: ArrayLike, faces: ArrayLike, size: tuple
         raise ValueError(f"faces must be at most {MAX_FACES}, got {len(faces)}")
     if len(faces) == 0:
         return Raster(jnp.full(size, -1, jnp.int32), jnp.array(False))
-    pixels, depth = lax.stop_gradient((jnp.asarray(pixels, jnp.float32), jnp.asarray(depth, jnp.float32)))
+    pixels, depth = lax.stop_gradient((as_float(pixels), as_float(depth)))
     blocks_y, blocks_x = -(-height // BLOCK), -(-width // BLOCK)
     planes, area = face_planes(pixels, depth, faces)
     visible = (jnp.abs(area) > 1e-8) & (depth[faces] > MIN_DEPTH).all(axis=-1)
     first, last, visible = _block_range(pixels[faces], visible, blocks_x, blocks_y)
-    count = jnp.where(visible, (last - first + 1).prod(axis=-1), 0)
+    count = jnp.where(visible, (last - first + 1).prod(axis=-1, dtype=jnp.int32), 0)
     overflow = count.astype(jnp.float32).sum() > 2.0**30
-    end = jnp.cumsum(jnp.where(overflow, 0, count))
+    end = jnp.cumsum(jnp.where(overflow, 0, count), dtype=jnp.int32)
     ranges = jnp.concatenate([first, last[:, :1] - first[:, :1] + 1, (end - count)[:, None]], axis=-1)
     table = jnp.concatenate([_edge_columns(pixels[faces], area), _level_columns(planes, depth)], axis=-1)
 
@@ -158,8 +159,8 @@ def _block_keys(table: Array, face: Array, left: Array, top: Array) -> Array:
     """(B, 64) int32: quantised 1 / z above the face id where the pixel centre is inside, -1 elsewhere."""
     row = [column[:, None] for column in _take(table, face)]
     offset = jnp.arange(BLOCK * BLOCK, dtype=jnp.int32)[None]
-    x = (left[:, None] + offset % BLOCK).astype(jnp.float32) + 0.5
-    y = (top[:, None] + offset // BLOCK).astype(jnp.float32) + 0.5
+    x = (left[:, None] + offset % BLOCK).astype(table.dtype) + 0.5
+    y = (top[:, None] + offset // BLOCK).astype(table.dtype) + 0.5
     edges = [row[k + 2] * (x - row[k]) + row[k + 3] * (y - row[k + 1]) for k in (0, 4, 8)]
     inside = jnp.minimum(jnp.minimum(edges[0], edges[1]), edges[2]) >= 0.0
     level = row[14] + row[15] * (x - row[12]) + row[16] * (y - row[13])

@@ -9,6 +9,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from handjax.checks import check_last_axes, check_shape
+from handjax.render.view import as_float
 
 
 class Light(NamedTuple):
@@ -44,7 +45,7 @@ def vertex_normals(vertices: ArrayLike, faces: ArrayLike) -> Array:
     """(V, 3), (F, 3) -> (V, 3) unit normals, outwards: the mean of the faces around, weighted by their area."""
     check_shape("vertices", vertices, ("V", 3))
     check_shape("faces", faces, ("F", 3))
-    vertices, faces = jnp.asarray(vertices, jnp.float32), jnp.asarray(faces, jnp.int32)
+    vertices, faces = as_float(vertices), jnp.asarray(faces, jnp.int32)
     corners = vertices[faces]
     across = jnp.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     total = jnp.zeros_like(vertices).at[faces.reshape(-1)].add(jnp.repeat(across, 3, axis=0))
