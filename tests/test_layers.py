@@ -12,7 +12,7 @@ LAYERS = [
     {"rotations"},
     {"mano", "camera"},
     {"render", "conventions"},
-    {"skin"},
+    {"skin", "losses"},
     {"optim"},
 ]
 """From the bottom. Modules that are not named stand together above these, and `__main__` above all."""
