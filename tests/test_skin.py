@@ -16,7 +16,7 @@ from handjax.skin.frame import INDEX, LITTLE, THUMB, hand_frame, rest_surface
 from handjax.skin.light import harmonics, irradiance
 from handjax.skin.occlusion import ambient_occlusion
 from handjax.skin.place import place
-from handjax.skin.render import _level
+from handjax.skin.render import texture_level
 from handjax.skin.shading import as_srgb, to_display
 from handjax.skin.shadow import light_reaching, shadow_map
 from handjax.skin.texture import CHANNELS, MASKS, STEEPEST, pack
@@ -242,7 +242,9 @@ def test_rings_and_polish_are_where_they_were_put_on():
 
 def test_a_smaller_copy_is_read_when_the_hand_is_small():
     baked = skin.SkinTexture(jnp.zeros((5, 1), jnp.uint32), 512)
-    levels = [int(_level(jnp.float32(pixels_per_metre), baked)) for pixels_per_metre in (4000.0, 1000.0, 400.0, 50.0)]
+    levels = [
+        int(texture_level(jnp.float32(pixels_per_metre), baked)) for pixels_per_metre in (4000.0, 1000.0, 400.0, 50.0)
+    ]
     assert levels == sorted(levels) and levels[0] == 0 and levels[-1] == 3
 
 

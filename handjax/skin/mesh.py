@@ -16,6 +16,8 @@ from handjax.skin.params import Number, Vector
 
 RINGS = 12
 FOREARM_M = 0.17
+ROUNDED = 4
+"""Rings at the forearm's far end that close it."""
 FOREARM_TILE_MM = 14.0
 """The forearm repeats, mirrored to and fro, the last strip of the hand's own skin above the wrist's rim."""
 
@@ -85,7 +87,7 @@ def skin_vertices(mesh: SkinMesh, model: HandModel, output: HandOutput, arm: Arm
     # The lid is not drawn; only the rim says where the arm begins.
     opening = Wrist(np.array(mesh.rim), np.zeros((0, 3), np.int32))
     rings = stub_vertices(opening, model, output, jnp.asarray(arm.bend, jnp.float32), length=FOREARM_M, rings=RINGS)
-    rings = rings.reshape(RINGS, -1, 3)
+    rings = _closed(rings.reshape(RINGS, -1, 3))
     middle = rings.mean(axis=1, keepdims=True)
     count = rings.shape[1]
     # A sleeve of no length hides inside the arm. Its rings close up from the hand's end.
@@ -99,6 +101,14 @@ def skin_vertices(mesh: SkinMesh, model: HandModel, output: HandOutput, arm: Arm
     folds = 1.22 + 0.05 * jnp.sin(3.0 * angle[None] + 1.3 * place[:, None]) + 0.03 * jnp.sin(2.1 * place[:, None])
     folds = jnp.where(jnp.asarray(arm.sleeve) > 0.0, folds, 0.5)[..., None]
     return jnp.concatenate([output.vertices, rings.reshape(-1, 3), (centre + folds * (tube - centre)).reshape(-1, 3)])
+
+
+def _closed(rings: Array) -> Array:
+    """(RINGS, L, 3) of an open forearm -> the same with a rounded end, as of a bent elbow: no one sees into it."""
+    middle = rings.mean(axis=1, keepdims=True)
+    end = np.linspace(0.0, 1.0, ROUNDED + 1)[1:]
+    narrower = np.concatenate([np.ones(RINGS - ROUNDED), np.sqrt(1.0 - end**2)]).astype(np.float32)
+    return middle + narrower[:, None, None] * (rings - middle)
 
 
 def sample_arm(key: Array) -> Arm:

@@ -84,11 +84,13 @@ def _render(camera, params, arm, light, model, output, mesh, texture, background
     fine = rasterize(pixels * supersample, depth, faces, (height, width))
     normals = vertex_normals(vertices, faces)
     lamp = shadow_map(vertices, faces, light.directions[0])
-    scene = _Scene(
-        _table(pixels * supersample, vertices, mesh, ambient_occlusion(model, output, vertices, normals), normals),
+    occlusion = ambient_occlusion(model, output, vertices, normals)
+    scene = Scene(
+        scene_table(pixels * supersample, vertices, faces, mesh.corner_uv, occlusion, normals),
         Camera(camera.focal * supersample, camera.center * supersample),
         lamp,
-        _level(camera.focal.mean() / output.vertices[:, 2].mean() * supersample, texture),
+        texture_level(camera.focal.mean() / output.vertices[:, 2].mean() * supersample, texture),
+        jnp.array(0),
     )
     colors = _shade_covered(scene, fine.face_ids, texture, params, arm, light)
     covered = (fine.face_ids >= 0).astype(jnp.float32)[..., None]
@@ -106,22 +108,26 @@ def _render(camera, params, arm, light, model, output, mesh, texture, background
     return RenderOutput(image, coverage, at_centers.depth, ids, overflow)
 
 
-class _Scene(NamedTuple):
+class Scene(NamedTuple):
+    """What shading reads: a table of the faces, the camera, a lamp's view, the texture's level and person, () each."""
+
     table: Array
     camera: Camera
     lamp: ShadowMap
     level: Array
+    person: Array
 
 
-def _level(pixels_per_metre: Array, texture: SkinTexture) -> Array:
+def texture_level(pixels_per_metre: Array, texture: SkinTexture) -> Array:
     """The copy of the texture whose texels are about as large as the pixels: its charts are some 0.3 m wide."""
     texels_per_pixel = texture.size / 0.32 / jnp.maximum(pixels_per_metre, 1.0)
     return jnp.clip(jnp.round(jnp.log2(jnp.maximum(texels_per_pixel, 1e-3)) - 0.2), 0, LEVELS - 1).astype(jnp.int32)
 
 
-def _table(pixels: Array, vertices: Array, mesh: SkinMesh, occlusion: Array, normals: Array) -> Array:
+def scene_table(
+    pixels: Array, vertices: Array, faces: Array, corner_uv: Array, occlusion: Array, normals: Array
+) -> Array:
     """(F, 29): `face_table` of normal, uv and occlusion at the corners, then the uv's gradients over the posed face."""
-    faces, corner_uv = mesh.faces, mesh.corner_uv
     _, area = face_planes(pixels, vertices[:, 2], faces)
     outside = (area < 0)[:, None, None]
     corners = jnp.concatenate(
@@ -147,7 +153,7 @@ def _uv_gradients(corners: Array, uv: Array) -> Array:
     return jnp.concatenate([rise[:, :1, k] * first + rise[:, 1:, k] * second for k in range(2)], axis=-1)
 
 
-def _shade_covered(scene: _Scene, face_ids: Array, texture, params, arm, light) -> Array:
+def _shade_covered(scene: Scene, face_ids: Array, texture, params, arm, light) -> Array:
     """(H, W) -> (H, W, 3): only the blocks that the hand covers are shaded, some at a time."""
     height, width = face_ids.shape
     rows, columns = height // BLOCK, width // BLOCK
@@ -162,22 +168,25 @@ def _shade_covered(scene: _Scene, face_ids: Array, texture, params, arm, light) 
         seen = ids.at[block].get(mode="fill", fill_value=-1, wrap_negative_indices=False)
         x = (block % columns)[:, None] * BLOCK + offset % BLOCK + 0.5
         y = (block // columns)[:, None] * BLOCK + offset // BLOCK + 0.5
-        lit = _shade_pixels(scene, seen, x, y, texture, params, arm, light)
-        # Packed into one integer, all of it is a single loop; as three arrays XLA repeats the arithmetic for each.
-        red, green, blue = ((channel * 1023.0 + 0.5).astype(jnp.uint32) for channel in lit)
-        packed = red | (green << 10) | (blue << 20)
+        packed = shade_pixels(scene, seen, x, y, texture, params, arm, light)
         return picture.at[block].set(packed, mode="drop", wrap_negative_indices=False)
 
     steps = (covered.sum() + BLOCKS_AT_ONCE - 1) // BLOCKS_AT_ONCE
     picture = lax.fori_loop(0, steps, shade_blocks, jnp.zeros(ids.shape, jnp.uint32))
     picture = picture.reshape(rows, columns, BLOCK, BLOCK).swapaxes(1, 2).reshape(height, width)
+    return unpack_colors(picture)
+
+
+def unpack_colors(picture: Array) -> Array:
+    """(...) uint32 of `shade_pixels` -> (..., 3) in [0, 1]."""
     return jnp.stack([(picture >> shift) & 1023 for shift in (0, 10, 20)], axis=-1).astype(jnp.float32) / 1023.0
 
 
-def _shade_pixels(scene: _Scene, face_ids, x, y, texture, params, arm, light) -> list[Array]:
+def shade_pixels(scene: Scene, face_ids, x, y, texture, params, arm, light) -> Array:
+    """Face ids of any shape, and where the scene's camera sees them -> display colours, ten bits each, in uint32."""
     channels, depth = read_table(scene.table[:, :-6], face_ids, x, y)
     smooth, (u, v), occlusion = _unit(channels[:3]), channels[3:5], channels[5]
-    layers, slopes = read_texture(texture, u, v, scene.level)
+    layers, slopes = read_texture(texture, u, v, scene.level, scene.person)
     face = jnp.maximum(face_ids, 0)
     gradients = [column.at[face].get(mode="promise_in_bounds") for column in scene.table[:, -6:].T]
     along_u = params.detail * slopes[0] + params.relief * slopes[2]
@@ -195,7 +204,10 @@ def _shade_pixels(scene: _Scene, face_ids, x, y, texture, params, arm, light) ->
     albedo = [jnp.where(cloth, arm.cloth[k], surface.albedo[k]) for k in range(3)]
     matt = [jnp.where(cloth, of_cloth, own) for of_cloth, own in zip(CLOTH, surface[1:], strict=True)]
     surface = SkinSurface((albedo[0], albedo[1], albedo[2]), matt[0], matt[1], matt[2])
-    return shade_skin(surface, smooth, normal, to_eye, occlusion, lit, behind * 1000.0, light)
+    colors = shade_skin(surface, smooth, normal, to_eye, occlusion, lit, behind * 1000.0, light)
+    # Packed into one integer, all of it is a single loop; as three arrays XLA repeats the arithmetic for each.
+    red, green, blue = ((channel * 1023.0 + 0.5).astype(jnp.uint32) for channel in colors)
+    return red | (green << 10) | (blue << 20)
 
 
 def _unit(vector: list[Array]) -> list[Array]:

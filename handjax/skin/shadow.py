@@ -38,10 +38,11 @@ class ShadowMap(NamedTuple):
     focal: Array
 
 
-def shadow_map(vertices: Array, faces: Array, direction: Array) -> ShadowMap:
-    """(V, 3) metres, (F, 3), (3,) towards the lamp."""
-    centre = 0.5 * (vertices.min(axis=0) + vertices.max(axis=0))
-    reach = jnp.linalg.norm(vertices - centre[None], axis=-1).max()
+def shadow_map(vertices: Array, faces: Array, direction: Array, around: Array | None = None) -> ShadowMap:
+    """(V, 3) metres, (F, 3), (3,) towards the lamp; around (N, 3): what the map is to show, if not all vertices."""
+    around = vertices if around is None else around
+    centre = 0.5 * (around.min(axis=0) + around.max(axis=0))
+    reach = jnp.linalg.norm(around - centre[None], axis=-1).max()
     direction = direction / jnp.linalg.norm(direction)
     forward = -direction
     helper = jnp.where(jnp.abs(direction[1]) < 0.9, jnp.array([0.0, 1.0, 0.0]), jnp.array([1.0, 0.0, 0.0]))

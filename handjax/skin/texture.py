@@ -1,5 +1,7 @@
 """Layers as a packed picture with smaller copies of itself, and what is read from it at uv."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +24,10 @@ LEVELS = 4
 
 @struct.dataclass
 class SkinTexture:
-    """words (CHANNELS / 4, T) uint32: `LEVELS` square pictures one after the other, each half as wide as the last."""
+    """words (CHANNELS / 4, T) uint32: `LEVELS` square pictures one after the other, each half as wide as the last.
+
+    Of several people (`stack_textures`), one after the other.
+    """
 
     words: Array
     size: int = struct.field(pytree_node=False)
@@ -44,12 +49,26 @@ def pack(channels: Array) -> SkinTexture:
     return SkinTexture(jnp.concatenate(levels, axis=1), size)
 
 
-def read_texture(texture: SkinTexture, u: Array, v: Array, level: ArrayLike = 0) -> tuple[SkinLayers, list[Array]]:
+def stack_textures(textures: Sequence[SkinTexture]) -> SkinTexture:
+    """The skins of several people, all of one size, as one texture: `read_texture(..., person=k)` reads the k-th.
+
+    Raises ValueError for none or for different sizes.
+    """
+    sizes = {texture.size for texture in textures}
+    if len(sizes) != 1:
+        raise ValueError(f"textures must be one or more of one size, got sizes {sorted(sizes)}")
+    return SkinTexture(jnp.concatenate([texture.words for texture in textures], axis=1), sizes.pop())
+
+
+def read_texture(
+    texture: SkinTexture, u: Array, v: Array, level: ArrayLike = 0, person: ArrayLike = 0
+) -> tuple[SkinLayers, list[Array]]:
     """Bilinear, at uv arrays of any one shape and one level -> layers (height and relief 0) and four slopes."""
     sizes = np.array([texture.size >> k for k in range(LEVELS)])
     level = jnp.clip(jnp.asarray(level, jnp.int32), 0, LEVELS - 1)
     width = jnp.asarray(sizes, jnp.int32)[level]
     start = jnp.asarray(np.concatenate([[0], np.cumsum(sizes**2)[:-1]]), jnp.int32)[level]
+    start += jnp.asarray(person, jnp.int32) * int((sizes**2).sum())
     x = jnp.clip(u * width - 0.5, 0.0, width - 1.001)
     y = jnp.clip(v * width - 0.5, 0.0, width - 1.001)
     left, top = x.astype(jnp.int32), y.astype(jnp.int32)
