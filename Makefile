@@ -9,10 +9,10 @@ demo: $(VENV)/ready-core
 	$(BIN)/handjax demo --out=demo_out
 
 test: $(READY)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -m slow -n auto --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
