@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from datasets.synthetic.backgrounds import Backgrounds, background
-from datasets.synthetic.degrade import UNTOUCHED, Degradation, degrade
+from datasets.synthetic.degrade import UNTOUCHED, Degradation, beyond_edge, degrade
 from datasets.synthetic.draws import Draws
 from datasets.synthetic.fields import enlarging, pixel_grid, smooth_noise
 from datasets.synthetic.jpeg import TRANSFORM, as_jpeg
@@ -255,6 +255,14 @@ def test_a_border_repeats_the_last_pixels_or_is_one_colour():
         beyond = one[:, ~columns]
         repeated = np.allclose(beyond, beyond[:, :1], atol=1e-6)
         assert repeated or np.ptp(beyond) < 1e-6
+
+
+def test_beyond_the_edge_is_where_a_border_shows_something_else():
+    settings = dataclasses.replace(UNTOUCHED, border=1.0)
+    hidden = np.asarray(jax.lax.map(lambda key: beyond_edge(key, PICTURE.shape[:2], settings), KEYS))
+    changed = np.abs(PICTURE[None] - degraded("border")).max(axis=-1) > 1e-6
+    assert (hidden | ~changed).all() and 0.05 < hidden.mean() < 0.4 and changed[hidden].mean() > 0.9
+    assert not np.asarray(beyond_edge(KEYS[0], (8, 9), UNTOUCHED)).any()
 
 
 def test_smooth_noise_has_unit_deviation_and_its_cells_do_not_show():

@@ -81,12 +81,11 @@ UNTOUCHED = Degradation(
 def degrade(key: Array, image: ArrayLike, settings: Degradation = Degradation()) -> Array:
     """(H, W, 3) displayed colour in [0, 1] -> the same as a camera may have taken it. For many: vmap or lax.map.
 
-    Borders hide parts of the hand without a change of labels, as in crops that reach beyond a photograph. Raises
-    ValueError for an image of another shape.
+    What its borders hide: `beyond_edge`. Raises ValueError for an image of another shape.
     """
     image = jnp.asarray(image, jnp.float32)
     check_image("image", image)
-    number_key, motion_key, noise_key = jax.random.split(key, 3)
+    number_key, motion_key, noise_key, border_key = jax.random.split(key, 4)
     draws = Draws.of(number_key, 40)
     planes = image.transpose(2, 0, 1)
     planes = _lens(planes, draws, settings)
@@ -102,7 +101,7 @@ def degrade(key: Array, image: ArrayLike, settings: Degradation = Degradation())
     if settings.jpeg > 0.0:
         planes = _when(draws.chance(settings.jpeg), as_jpeg, planes, draws.between(*settings.jpeg_quality))
     if settings.border > 0.0:
-        planes = _when(draws.chance(settings.border), _bordered, planes, draws.uniform(9), settings.border_share)
+        planes = _bordered(planes, border_key, settings)
     return planes.transpose(1, 2, 0)
 
 
@@ -196,20 +195,37 @@ def _colored(planes: Array, draws: Draws, settings: Degradation) -> Array:
     return jnp.exp(gamma * jnp.log(planes))
 
 
-def _bordered(planes: Array, numbers: Array, share: tuple[float, float]) -> Array:
-    """Up to two sides of the picture lie beyond the photograph."""
-    draws = Draws(numbers)
-    first = draws.uniform(2) < 0.5
-    width = draws.between(*share, 2)
-    present = jnp.stack([draws.uniform() < 0.8, jnp.asarray(True)])
-    color = jnp.where(draws.uniform() < 0.5, 0.0, draws.uniform())
-    kept = draws.uniform() < 0.6
-    beyond = []
-    for axis, side in enumerate(planes.shape[1:]):
+def beyond_edge(key: Array, size: tuple[int, int], settings: Degradation = Degradation()) -> Array:
+    """(H, W) bool: where `degrade` with this key shows nothing of the picture, but what lies beyond its edge."""
+    if settings.border <= 0.0:
+        return jnp.zeros(size, bool)
+    rows, columns = _sources(Draws.of(jax.random.split(key, 4)[3], 12), size, settings)
+    return (rows != jnp.arange(size[0]))[:, None] | (columns != jnp.arange(size[1]))[None]
+
+
+def _sources(draws: Draws, size: tuple[int, int], settings: Degradation) -> list[Array]:
+    """The row (H,) and the column (W,) that each shows: up to two sides lie beyond the photograph."""
+    wanted, first = draws.chance(settings.border), draws.uniform(2) < 0.5
+    width = draws.between(*settings.border_share, 2)
+    present = jnp.stack([wanted & (draws.uniform() < 0.8), wanted])
+    sources = []
+    for axis, side in enumerate(size):
         strip = jnp.where(present[axis], jnp.round(width[axis] * side), 0.0).astype(jnp.int32)
         index = jnp.arange(side)
-        inside = jnp.where(first[axis], jnp.maximum(index, strip), jnp.minimum(index, side - 1 - strip))
-        planes = jnp.take(planes, inside, axis=axis + 1)
-        beyond.append(inside != index)
-    outside = beyond[0][:, None] | beyond[1][None]
-    return jnp.where((outside & ~kept)[None], color, planes)
+        sources.append(jnp.where(first[axis], jnp.maximum(index, strip), jnp.minimum(index, side - 1 - strip)))
+    return sources
+
+
+def _bordered(planes: Array, key: Array, settings: Degradation) -> Array:
+    size = (planes.shape[1], planes.shape[2])
+    draws = Draws.of(key, 12)
+    rows, columns = _sources(draws, size, settings)
+    color = jnp.where(draws.uniform() < 0.5, 0.0, draws.uniform())
+    stretched = draws.uniform() < 0.6
+    outside = (rows != jnp.arange(size[0]))[:, None] | (columns != jnp.arange(size[1]))[None]
+
+    def edged(old: Array) -> Array:
+        moved = jnp.take(jnp.take(old, rows, axis=1), columns, axis=2)
+        return jnp.where((outside & ~stretched)[None], color, moved)
+
+    return lax.cond(outside.any(), edged, lambda old: old, planes)

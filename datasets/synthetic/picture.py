@@ -9,7 +9,7 @@ from jax import Array, lax
 from datasets.synthetic import labels
 from datasets.synthetic.assets import Assets
 from datasets.synthetic.backgrounds import background
-from datasets.synthetic.degrade import degrade
+from datasets.synthetic.degrade import beyond_edge, degrade
 from datasets.synthetic.draws import Draws
 from datasets.synthetic.fields import enlarge
 from datasets.synthetic.hands import RandomHand, chosen, random_hand
@@ -69,10 +69,11 @@ def picture(key: Array, assets: Assets, settings: Settings) -> dict[str, Array]:
     keypoints = hands.keypoints + offsets[:, None]
     boxes = labels.boxes(camera, vertices, settings.size)
     image = _composed(numbers, keys[4], keys[5], group, boxes, drawn, assets, settings)
-    example = labels.example(camera, group, params, boxes, keypoints, flipped, drawn, image[..., 3], assets.face_bones)
-    image = image[..., :3]
+    image, hidden = image[..., :3], image[..., 3]
     if settings.degrade is not None:
         image = degrade(keys[6], image, settings.degrade)
+        hidden = jnp.maximum(hidden, beyond_edge(keys[6], settings.size, settings.degrade))
+    example = labels.example(camera, group, params, boxes, keypoints, flipped, drawn, hidden, assets.face_bones)
     example["image"] = (jnp.clip(image, 0.0, 1.0) * 255.0 + 0.5).astype(jnp.uint8)
     return lax.cond(left[0], labels.mirrored, lambda same: same, example)
 
