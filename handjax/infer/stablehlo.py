@@ -1,0 +1,48 @@
+"""Any of the pipelines as StableHLO that runs without this package, checked by its numbers before it is handed out."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array, export
+
+
+def export_stablehlo(
+    function: Callable[..., Any],
+    *examples: Any,
+    platforms: Sequence[str] | None = None,
+    tolerance: float = 1e-4,
+) -> bytes:
+    """`function` of arrays, for arrays of the examples' shapes and types: what `jax.export.deserialize` reads.
+
+    The arrays come back as a dict by their names in the result ("params.betas"); `.call(*arrays)` runs it,
+    `.mlir_module_serialized` is StableHLO for other runtimes. Networks' variables and hand models belong into
+    `function`, by a lambda or `functools.partial`: they are stored with it.
+
+    platforms: "cpu", "cuda", "rocm", "tpu"; by default the one that runs here. If it is among them, what was stored is
+    read again, run on the examples and held against `function`; raises ValueError where an output differs by more than
+    `tolerance` of its largest value, or is not finite where `function`'s is.
+    """
+    here = jax.default_backend().replace("gpu", "cuda")
+    platforms = [here] if platforms is None else list(platforms)
+
+    def named(*arrays: Any) -> dict[str, Array]:
+        leaves, _ = jax.tree_util.tree_flatten_with_path(function(*arrays))
+        return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+    compiled = jax.jit(named)
+    stored = bytes(export.export(compiled, platforms=platforms)(*examples).serialize())
+    if here in platforms:
+        found: Any = export.deserialize(bytearray(stored)).call(*examples)
+        _check_same(found, compiled(*examples), tolerance)
+    return stored
+
+
+def _check_same(found: dict[str, Array], expected: dict[str, Array], tolerance: float) -> None:
+    for name, values in expected.items():
+        want, got = np.asarray(values, np.float64), np.asarray(found[name], np.float64)
+        largest = np.abs(want).max(initial=0)
+        if not np.allclose(got, want, rtol=0, atol=tolerance * largest, equal_nan=True):
+            error = np.abs(got - want).max()
+            raise ValueError(f"output {name} of the export differs by {error:g}, {tolerance * largest:g} is allowed")
