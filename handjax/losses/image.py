@@ -5,8 +5,6 @@ Masks are coverage in [0, 1], depth is in metres with 0 for none, colours are in
 of sums as well: a batch, or one spread over devices, adds both up first, then divides (`mean_of`).
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +12,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from handjax.checks import check_choice, check_shape
+from handjax.losses.sums import PixelSum, mean_of
 
 SMALLEST_SIDE = 4
 """Pixels along the shorter side of the last level of a pyramid that is not told how many it has."""
@@ -22,25 +21,6 @@ DEPTH_STEP = 1e-3
 """Metres where the depth loss turns from a square into a line: DeepHandMesh's 1 mm."""
 
 MEANS = ("common", "image")
-
-
-class PixelSum(NamedTuple):
-    """A loss summed over pixels, total (), and how many there were, pixels (). Several add up field by field."""
-
-    total: Array
-    pixels: Array
-
-
-def mean_of(sums: PixelSum, axis_name: str | None = None) -> Array:
-    """-> () total / pixels of all entries of `sums` (any leading axes); 0 where nothing was counted.
-
-    axis_name: also over the devices of that mapped axis, each sum for itself, so that a device with few pixels counts
-    for few.
-    """
-    total, pixels = sums.total.sum(), sums.pixels.sum()
-    if axis_name is not None:
-        total, pixels = jax.lax.psum((total, pixels), axis_name)
-    return jnp.where(pixels > 0, total / jnp.where(pixels > 0, pixels, 1.0), 0.0)
 
 
 def silhouette_l1(mask: ArrayLike, target: ArrayLike, weight: ArrayLike | None = None) -> Array:
