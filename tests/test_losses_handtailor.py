@@ -74,9 +74,9 @@ GRADIENTS = [
 ]
 
 
-@pytest.mark.parametrize(("term", "values", "rest"), [(t, v, r) for t, v, *r in GRADIENTS], ids=lambda x: str(x)[:24])
-def test_gradients_are_those_of_differences(term, values, rest):
-    assert_gradient_of_differences(term, values, *rest)
+@pytest.mark.parametrize("case", GRADIENTS, ids=lambda case: case[0].__name__)
+def test_gradients_are_those_of_differences(case):
+    assert_gradient_of_differences(*case)
 
 
 def test_gradients_are_finite_where_everything_is_zero_or_at_the_target():
