@@ -153,7 +153,7 @@ def assert_own_differences(loss, inputs: tuple, step: float = 1e-7) -> None:
         np.testing.assert_allclose((moved[0] - moved[1]) / (2 * step), expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("camera", [PERSPECTIVE, WEAK])
+@pytest.mark.parametrize("camera", [PERSPECTIVE, pytest.param(WEAK, marks=pytest.mark.slow)])
 def test_float64_gradients_of_a_lit_picture_equal_their_own_differences(camera):
     points, faces = ball()
     # One ball in front of the other.

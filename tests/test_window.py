@@ -136,6 +136,7 @@ def test_a_window_in_which_nothing_was_seen_stays_finite():
     assert all(np.isfinite(field).all() for field in result.frames.params)
 
 
+@pytest.mark.slow
 def test_a_shape_for_each_frame_and_one_focal_length_for_all():
     truth = trajectory(1)
     truth = jax.tree.map(lambda field: field[:6], truth)._replace(betas=sample(6, 9).betas)

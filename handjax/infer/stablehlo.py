@@ -22,7 +22,8 @@ def export_stablehlo(
 
     platforms: "cpu", "cuda", "rocm", "tpu"; by default the one that runs here. If it is among them, what was stored is
     read again, run on the examples and held against `function`; raises ValueError where an output differs by more than
-    `tolerance` of its largest value, or is not finite where `function`'s is.
+    `tolerance` of its largest value, or is not finite where `function`'s is. Raises ImportError
+    without flatbuffers, which jax needs for it: `pip install 'handjax[export]'`.
     """
     here = jax.default_backend().replace("gpu", "cuda")
     platforms = [here] if platforms is None else list(platforms)
