@@ -162,7 +162,7 @@ def test_a_step_lowers_the_loss_and_all_gradients_are_finite(variables):
 @pytest.mark.parametrize("camera", [CAMERA, None], ids=["perspective", "weak"])
 def test_it_lowers_for_a_tpu_that_is_not_there(variables, camera):
     run = jax.jit(lambda variables, image: TINY.apply(variables, image, camera))
-    export.export(run, platforms=["tpu"])(variables, IMAGE)
+    assert export.export(run, platforms=["tpu"])(variables, IMAGE).platforms == ("tpu",)
 
 
 @pytest.mark.parametrize(

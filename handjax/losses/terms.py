@@ -13,11 +13,9 @@ from jax.typing import ArrayLike
 
 from handjax.checks import check_last_axes, check_shape
 from handjax.losses.sums import CountedSum
+from handjax.mano import KEYPOINT_PARENTS
 
 KEYPOINTS = 21
-KEYPOINT_PARENTS = (0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19)
-"""Of keypoints 1 to 20: a bone leads from there to the keypoint."""
-
 WRIST, KNUCKLE = 0, 9
 """The reference bone leads from the wrist to the middle finger's base."""
 

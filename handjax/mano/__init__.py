@@ -18,6 +18,7 @@ from handjax.mano.pose_sampler import sample_pose
 from handjax.mano.sides import mirror, mirror_params, mirror_points
 from handjax.mano.types import (
     FINGERTIP_SETS,
+    KEYPOINT_PARENTS,
     MANO_KEYPOINT_IDS,
     MANO_PARENTS,
     HandModel,
@@ -31,6 +32,7 @@ __all__ = [
     "DETAILED_ANGLES",
     "DETAILED_JOINTS",
     "FINGERTIP_SETS",
+    "KEYPOINT_PARENTS",
     "MANO_KEYPOINT_IDS",
     "MANO_PARENTS",
     "POSE_GROUPS",

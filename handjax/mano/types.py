@@ -13,6 +13,9 @@ MANO_PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14)
 MANO_KEYPOINT_IDS = (0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20)
 """The 21 keypoints (wrist, thumb, index, middle, ring, little; base to tip) in [16 joints, 5 fingertips]."""
 
+KEYPOINT_PARENTS = (0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19)
+"""Of keypoints 1 to 20: a bone leads from there to the keypoint."""
+
 FINGERTIP_SETS = {
     "smplx": (744, 320, 443, 554, 671),
     "manopth": (745, 317, 444, 556, 673),

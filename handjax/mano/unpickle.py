@@ -62,23 +62,23 @@ def read_pickle(data: bytes) -> Any:
     Text of Python 2 is read as Latin-1. Sets become lists. Nothing is imported or called.
     Raises ValueError if the pickle is damaged, too long, or names anything outside `ALLOWED`.
     """
-    machine, stream = _Machine(), io.BytesIO(data)
+    machine, stream = Machine(), io.BytesIO(data)
     for _ in range(MAX_OPCODES):
         position = stream.tell()
-        opcode = _OPCODES.get(stream.read(1))
+        opcode = OPCODES.get(stream.read(1))
         try:
             if opcode is None:
                 raise ValueError("the pickle ends early or holds an unknown opcode")
             if opcode.name == "STOP":
                 return machine.stack[-1]
-            machine.step(opcode.name, _read_argument(opcode, stream))
+            machine.step(opcode.name, read_argument(opcode, stream))
         except (ValueError, IndexError, KeyError, OverflowError) as error:
             reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__} {error}"
             raise ValueError(f"damaged or refused pickle, at byte {position}: {reason[:200]}") from error
     raise ValueError(f"pickle must have at most {MAX_OPCODES} opcodes, got more")
 
 
-class _Machine:
+class Machine:
     """The stack, the marks on it and the memo of one pickle."""
 
     def __init__(self):
@@ -140,7 +140,7 @@ class _Machine:
         name, arguments = self.last(2)
         if not (isinstance(name, Name) and isinstance(arguments, tuple)):
             raise ValueError("only a global may be called, with a tuple of arguments")
-        self.stack.append(_stand_in(name.kind, arguments))
+        self.stack.append(stand_in(name.kind, arguments))
 
     def make_instance(self) -> None:
         name, arguments = self.last(2)
@@ -155,7 +155,7 @@ class _Machine:
         self.stack[-1].state = state
 
 
-def _stand_in(kind: str, arguments: tuple) -> Any:
+def stand_in(kind: str, arguments: tuple) -> Any:
     """What calling an allowed global with `arguments` stands for."""
     match kind, arguments:
         case (
@@ -179,7 +179,7 @@ def _stand_in(kind: str, arguments: tuple) -> Any:
     raise ValueError(f"{kind} is called with arguments that no hand model holds")
 
 
-def _read_argument(opcode: pickletools.OpcodeInfo, stream: io.BytesIO) -> Any:
+def read_argument(opcode: pickletools.OpcodeInfo, stream: io.BytesIO) -> Any:
     if opcode.name in _REFUSED:
         raise ValueError(f"opcode {opcode.name} is refused: no hand model needs it")
     # pickletools' own readers of these two fail beyond ASCII, and warn of escapes that they do not know.
@@ -204,7 +204,7 @@ def _read_python2_text(stream: io.BytesIO) -> str:
     return text.decode("unicode_escape")
 
 
-_OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
+OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
 _LITERALS = frozenset(
     "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING BINBYTES "
     "SHORT_BINBYTES BINBYTES8 BYTEARRAY8 UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8".split()
@@ -212,13 +212,13 @@ _LITERALS = frozenset(
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 
 
-def _push_dict(machine: _Machine, _) -> None:
+def _push_dict(machine: Machine, _) -> None:
     items = machine.since_mark()
     machine.stack.append({})
     machine.set_items(items)
 
 
-_ACTIONS: dict[str, Callable[[_Machine, Any], Any]] = {
+_ACTIONS: dict[str, Callable[[Machine, Any], Any]] = {
     "PROTO": lambda machine, version: None,
     "FRAME": lambda machine, length: None,
     "MARK": lambda machine, _: machine.marks.append(len(machine.stack)),

@@ -6,8 +6,8 @@ from flax import linen as nn
 from jax import Array
 
 from handjax.checks import check_last_axes
+from handjax.mano import KEYPOINT_PARENTS
 from handjax.models.layers import BatchNorm, Compute, Linear
-from handjax.models.siknet import KEYPOINT_PARENTS
 from handjax.rotations import axis_angle_from_quaternion
 
 TENSORFLOW_EPSILON = 1e-3

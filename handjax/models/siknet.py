@@ -5,11 +5,9 @@ from flax import linen as nn
 from jax import Array
 
 from handjax.checks import check_last_axes
+from handjax.mano import KEYPOINT_PARENTS
 from handjax.models.layers import Compute, Mlp
 from handjax.rotations import axis_angle_from_quaternion
-
-KEYPOINT_PARENTS = (0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19)
-"""The parent of keypoints 1 to 20."""
 
 REFERENCE_BONE = (0, 9)
 """Wrist and middle MCP: the unit of length is the distance between them."""

@@ -79,7 +79,7 @@ def read(stream: Readable) -> Pickle:
     machine = _Checkpoint()
     for _ in range(unpickle.MAX_OPCODES):
         position = stream.tell()
-        opcode = unpickle._OPCODES.get(stream.read(1))
+        opcode = unpickle.OPCODES.get(stream.read(1))
         try:
             if opcode is None:
                 raise ValueError("the pickle ends early or holds an unknown opcode")
@@ -88,7 +88,7 @@ def read(stream: Readable) -> Pickle:
             if opcode.name == "BINPERSID":
                 machine.name_storage()
             else:
-                argument = unpickle._read_argument(opcode, stream)  # pyright: ignore[reportArgumentType] - it only reads
+                argument = unpickle.read_argument(opcode, stream)  # pyright: ignore[reportArgumentType] - it only reads
                 machine.step(opcode.name, argument)
         except (ValueError, IndexError, KeyError, OverflowError) as error:
             reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__} {error}"
@@ -96,7 +96,7 @@ def read(stream: Readable) -> Pickle:
     raise ValueError(f"the checkpoint's pickle must have at most {unpickle.MAX_OPCODES} opcodes, got more")
 
 
-class _Checkpoint(unpickle._Machine):
+class _Checkpoint(unpickle.Machine):
     """The stack machine, with a checkpoint's names and its references to storages."""
 
     def __init__(self):
@@ -141,7 +141,7 @@ class _Checkpoint(unpickle._Machine):
                 # A defaultdict's argument is what makes its missing values.
                 self.stack.append({})
             case _:
-                self.stack.append(unpickle._stand_in(name.kind, arguments))
+                self.stack.append(unpickle.stand_in(name.kind, arguments))
 
     def set_state(self) -> None:
         if len(self.stack) > 1 and isinstance(self.stack[-2], dict):
