@@ -8,6 +8,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from handjax.camera import Camera, project
+from handjax.render.blocks import from_blocks, paint_covered, to_blocks
 from handjax.render.interpolate import face_table, read_table
 from handjax.render.rasterize import BLOCK, rasterize
 from handjax.render.scene import shading_corners
@@ -29,28 +30,15 @@ def draw_sprite(
         raise ValueError(f"size must be multiples of {BLOCK}, got {size}")
     vertices, faces = jnp.asarray(vertices, jnp.float32), jnp.asarray(faces, jnp.int32)
     pixels, depth = project(camera, vertices), vertices[:, 2]
-    rows, columns = size[0] // BLOCK, size[1] // BLOCK
-    face_ids = rasterize(pixels, depth, faces, size).face_ids
-    face_ids = face_ids.reshape(rows, BLOCK, columns, BLOCK).swapaxes(1, 2).reshape(rows * columns, BLOCK * BLOCK)
+    ids = to_blocks(rasterize(pixels, depth, faces, size).face_ids)
     table = face_table(pixels, depth, faces, shading_corners(pixels, vertices, faces, colors))
-    covered = (face_ids >= 0).any(axis=1)
-    spare = rows * columns
-    blocks = jnp.nonzero(covered, size=spare + BLOCKS_AT_ONCE, fill_value=spare)[0].astype(jnp.int32)
-    offset = jnp.arange(BLOCK * BLOCK)[None]
 
-    def shade_blocks(step: Array, sprite: Array) -> Array:
-        block = lax.dynamic_slice(blocks, (step * BLOCKS_AT_ONCE,), (BLOCKS_AT_ONCE,))
-        ids = face_ids.at[block].get(mode="fill", fill_value=-1, wrap_negative_indices=False)
-        x = (block % columns)[:, None] * BLOCK + offset % BLOCK + 0.5
-        y = (block // columns)[:, None] * BLOCK + offset // BLOCK + 0.5
-        channels, _ = read_table(table, ids, x, y)
+    def paint(ids: Array, x: Array, y: Array) -> Array:
+        channels, _ = read_table(table, ids, x + 0.5, y + 0.5)
         lit = shade_channels(channels[:3], channels[3:], light)
         # Packed into one integer, all of it is a single loop; as four arrays XLA repeats the arithmetic for each.
         red, green, blue = ((channel * 255.0 + 0.5).astype(jnp.uint32) for channel in lit)
-        packed = red | (green << 8) | (blue << 16) | jnp.uint32(255 << 24)
-        return sprite.at[block].set(jnp.where(ids >= 0, packed, 0), mode="drop", wrap_negative_indices=False)
+        return red | (green << 8) | (blue << 16) | jnp.uint32(255 << 24)
 
-    steps = (covered.sum() + BLOCKS_AT_ONCE - 1) // BLOCKS_AT_ONCE
-    sprite = lax.fori_loop(0, steps, shade_blocks, jnp.zeros(face_ids.shape, jnp.uint32))
-    sprite = sprite.reshape(rows, columns, BLOCK, BLOCK).swapaxes(1, 2).reshape(size)
-    return lax.bitcast_convert_type(sprite, jnp.uint8)
+    sprite = paint_covered(jnp.zeros(ids.shape, jnp.uint32), ids, size[1], paint, BLOCKS_AT_ONCE)
+    return lax.bitcast_convert_type(from_blocks(sprite, size), jnp.uint8)

@@ -10,6 +10,7 @@ from handjax.camera import Camera, project
 from handjax.mano import HandModel, HandOutput
 from handjax.mano.sides import mirror_points
 from handjax.render import rasterize, vertex_normals
+from handjax.render.blocks import from_blocks, paint_covered, to_blocks
 from handjax.render.rasterize import BLOCK, face_planes
 from handjax.skin.light import SkinLight
 from handjax.skin.mesh import Arm, SkinMesh, skin_vertices
@@ -124,7 +125,11 @@ def draw_group(
             texture_level(camera.focal.mean() / hand.vertices[:, 2].mean(), texture),
             hand.person,
         )
-        return _shade_blocks(picture, mine, scene, texture, hand.params, hand.arm, light)
+
+        def paint(seen: Array, x: Array, y: Array) -> Array:
+            return shade_pixels(scene, *_places(seen, x, y), texture, hand.params, hand.arm, light)
+
+        return paint_covered(picture, to_blocks(mine), width, paint, BLOCKS_AT_ONCE)
 
     of_all = (jnp.arange(count), hands, faces, pixels.reshape(count, -1, 2))
     picture = jnp.zeros((height // BLOCK * (width // BLOCK), BLOCK * BLOCK), jnp.uint32)
@@ -137,7 +142,7 @@ def draw_group(
             return lax.cond(of[0], shade_one, lambda same, _: same, picture, of[1]), None
 
         picture, _ = lax.scan(shade_if_seen, picture, (seen_at_all, of_all))
-    image = unpack_colors(_from_blocks(picture, height, width))
+    image = unpack_colors(from_blocks(picture, (height, width)))
     depth = _depth(pixels, together[:, 2], all_faces, seen)
     mostly = coverage >= 0.5
     owner, face, depth = (jnp.where(mostly, *pair) for pair in ((owner, -1), (local >> 2, -1), (depth, 0.0)))
@@ -177,35 +182,3 @@ def _depth(pixels: Array, depth: Array, faces: Array, seen: Array) -> Array:
     x0, y0, start, along_x, along_y = (planes[:, k].at[face].get(mode="promise_in_bounds") for k in (0, 1, 6, 7, 8))
     inverse = start + along_x * (x - x0) + along_y * (y - y0)
     return jnp.where(seen >= 0, 1.0 / jnp.maximum(inverse, 1e-6), 0.0)
-
-
-def _shade_blocks(picture: Array, seen: Array, scene: Scene, texture, params, arm: Arm, light: SkinLight) -> Array:
-    """(blocks, 64) packed colours with those of the pixels that `seen` (H, W) names; blocks without cost nothing."""
-    height, width = seen.shape
-    rows, columns = height // BLOCK, width // BLOCK
-    ids = seen.reshape(rows, BLOCK, columns, BLOCK).swapaxes(1, 2).reshape(rows * columns, BLOCK * BLOCK)
-    covered = (ids >= 0).any(axis=1)
-    spare = rows * columns
-    at_once = min(BLOCKS_AT_ONCE, spare)
-    blocks = jnp.nonzero(covered, size=spare + at_once, fill_value=spare)[0].astype(jnp.int32)
-    offset = jnp.arange(BLOCK * BLOCK)[None]
-
-    def some(step: Array, picture: Array) -> Array:
-        block = lax.dynamic_slice(blocks, (step * at_once,), (at_once,))
-        mine = ids.at[block].get(mode="fill", fill_value=-1, wrap_negative_indices=False)
-        x, y = (
-            (block % columns)[:, None] * BLOCK + offset % BLOCK,
-            (block // columns)[:, None] * BLOCK + offset // BLOCK,
-        )
-        face, fine_x, fine_y = _places(mine, x, y)
-        packed = shade_pixels(scene, face, fine_x, fine_y, texture, params, arm, light)
-        before = picture.at[block].get(mode="fill", fill_value=0, wrap_negative_indices=False)
-        together = jnp.where(mine >= 0, packed, before)
-        return picture.at[block].set(together, mode="drop", wrap_negative_indices=False)
-
-    return lax.fori_loop(0, (covered.sum() + at_once - 1) // at_once, some, picture)
-
-
-def _from_blocks(picture: Array, height: int, width: int) -> Array:
-    blocks = picture.reshape(height // BLOCK, width // BLOCK, BLOCK, BLOCK)
-    return blocks.swapaxes(1, 2).reshape(height, width)

@@ -14,6 +14,7 @@ from handjax.camera import Camera, project
 from handjax.checks import check_shape
 from handjax.mano import HandModel, HandOutput
 from handjax.render import RenderOutput, interpolate, rasterize, vertex_normals
+from handjax.render.blocks import from_blocks, paint_covered, to_blocks
 from handjax.render.interpolate import face_table, read_table
 from handjax.render.rasterize import BLOCK, face_planes
 from handjax.skin.color import SkinSurface, skin_color
@@ -155,26 +156,14 @@ def _uv_gradients(corners: Array, uv: Array) -> Array:
 
 def _shade_covered(scene: Scene, face_ids: Array, texture, params, arm, light) -> Array:
     """(H, W) -> (H, W, 3): only the blocks that the hand covers are shaded, some at a time."""
+
+    def paint(ids: Array, x: Array, y: Array) -> Array:
+        return shade_pixels(scene, ids, x + 0.5, y + 0.5, texture, params, arm, light)
+
     height, width = face_ids.shape
-    rows, columns = height // BLOCK, width // BLOCK
-    ids = face_ids.reshape(rows, BLOCK, columns, BLOCK).swapaxes(1, 2).reshape(rows * columns, BLOCK * BLOCK)
-    covered = (ids >= 0).any(axis=1)
-    spare = rows * columns
-    blocks = jnp.nonzero(covered, size=spare + BLOCKS_AT_ONCE, fill_value=spare)[0].astype(jnp.int32)
-    offset = jnp.arange(BLOCK * BLOCK)[None]
-
-    def shade_blocks(step: Array, picture: Array) -> Array:
-        block = lax.dynamic_slice(blocks, (step * BLOCKS_AT_ONCE,), (BLOCKS_AT_ONCE,))
-        seen = ids.at[block].get(mode="fill", fill_value=-1, wrap_negative_indices=False)
-        x = (block % columns)[:, None] * BLOCK + offset % BLOCK + 0.5
-        y = (block // columns)[:, None] * BLOCK + offset // BLOCK + 0.5
-        packed = shade_pixels(scene, seen, x, y, texture, params, arm, light)
-        return picture.at[block].set(packed, mode="drop", wrap_negative_indices=False)
-
-    steps = (covered.sum() + BLOCKS_AT_ONCE - 1) // BLOCKS_AT_ONCE
-    picture = lax.fori_loop(0, steps, shade_blocks, jnp.zeros(ids.shape, jnp.uint32))
-    picture = picture.reshape(rows, columns, BLOCK, BLOCK).swapaxes(1, 2).reshape(height, width)
-    return unpack_colors(picture)
+    ids = to_blocks(face_ids)
+    blocks = paint_covered(jnp.zeros(ids.shape, jnp.uint32), ids, width, paint, BLOCKS_AT_ONCE)
+    return unpack_colors(from_blocks(blocks, (height, width)))
 
 
 def unpack_colors(picture: Array) -> Array:
