@@ -1,0 +1,1 @@
+"""The hands of COCO-WholeBody: TFDS name `coco_hands`."""

@@ -1,0 +1,1 @@
+"""DeepHandMesh's multi-view studio: TFDS name `deephandmesh`."""

@@ -1,0 +1,1 @@
+"""Dexter+Object and EgoDexter: TFDS name `dexter_object`, one config each."""

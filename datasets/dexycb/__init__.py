@@ -1,0 +1,1 @@
+"""DexYCB: TFDS name `dexycb`."""

@@ -1,0 +1,1 @@
+"""EgoHands: TFDS name `egohands`."""

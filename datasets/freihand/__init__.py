@@ -1,0 +1,1 @@
+"""FreiHAND v2: TFDS name `freihand`."""

@@ -1,0 +1,1 @@
+"""InterHand2.6M at 5 frames a second: TFDS name `interhand`."""
