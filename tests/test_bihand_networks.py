@@ -95,6 +95,15 @@ def count(network, *inputs) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(template(network, *inputs)["params"]))
 
 
+def test_variables_can_be_drawn_without_running_the_network():
+    network = liftnet.LiftNet((4,), features=8, depth=1, keypoints=2)
+    inputs = floats(1, 4, 4, 2), floats(1, 4, 4), floats(1, 4, 4, 8)
+    variables = network.lazy_init(KEY, *inputs)
+    assert jax.tree.map(jnp.shape, variables) == jax.tree.map(jnp.shape, template(network, *inputs))
+    kernel = variables["params"]["hg3d2b.0"]["hg.0.1.0.0"]["conv2"]["kernel"]
+    assert jnp.std(kernel) == pytest.approx((2 / (9 * 4)) ** 0.5, rel=0.2)
+
+
 # The volume.
 
 

@@ -34,6 +34,11 @@ class Compute:
     dtype: DTypeLike = jnp.float32
     axis_name: str | None = None
 
+    @property
+    def wide(self) -> DTypeLike:
+        """The type of statistics, long sums and outputs: float32, or float64 where activations are."""
+        return jnp.promote_types(self.dtype, jnp.float32)
+
 
 def uniform_over(fan_in: int) -> Initializer:
     """U(-1, 1) / sqrt(fan_in): what PyTorch draws biases, and the kernels of linear layers, from."""
@@ -140,7 +145,7 @@ class BatchNorm(nn.Module):
 
     In training by the batch's mean and biased variance, while the running statistics move by `momentum` towards the
     batch's mean and *unbiased* variance, which flax's own layer does not do; else by the running statistics. With
-    `compute.axis_name` the batch is that of all devices. Statistics and products are float32 whatever the activations.
+    `compute.axis_name` the batch is that of all devices. Statistics and products are `compute.wide`.
     """
 
     compute: Compute = Compute()
@@ -165,7 +170,7 @@ class BatchNorm(nn.Module):
                 running_mean.value += self.momentum * (mean - running_mean.value)
                 running_var.value += self.momentum * (unbiased - running_var.value)
         factor = scale * lax.rsqrt(var + self.epsilon)
-        y = _times_last(x.astype(jnp.float32), factor) + _as_last(bias - mean * factor, x.ndim)
+        y = _times_last(x.astype(self.compute.wide), factor) + _as_last(bias - mean * factor, x.ndim)
         return y.astype(self.compute.dtype)
 
 
@@ -173,7 +178,7 @@ def batch_statistics(x: Array, axis_name: str | None) -> tuple[Array, Array, int
     """(..., C) -> mean (C,), biased variance (C,), and the number of values that each is of, over all devices."""
     axes = tuple(range(x.ndim - 1))
     count = math.prod(x.shape[:-1])
-    x = x.astype(jnp.float32)
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     mean = x.mean(axes)
     if axis_name is not None:
         mean = lax.pmean(mean, axis_name)
@@ -222,10 +227,10 @@ def _convolve(x: Array, kernel: Array, stride: int, padding: int, dilation: int)
 
 def max_pool(x: Array, window: int = 2, stride: int = 2, padding: int = 0) -> Array:
     """PyTorch's MaxPool2d on (N, H, W, C): what is padded never wins."""
-    margin = (padding, padding)
-    return lax.reduce_window(
-        x, -jnp.inf, lax.max, (1, window, window, 1), (1, stride, stride, 1), ((0, 0), margin, margin, (0, 0))
-    )
+    if padding:
+        margin = (padding, padding)
+        x = jnp.pad(x, ((0, 0), margin, margin, (0, 0)), constant_values=-jnp.inf)
+    return nn.max_pool(x, window_shape=(window, window), strides=(stride, stride))
 
 
 def upsample(x: Array, factor: int = 2) -> Array:

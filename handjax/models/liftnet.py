@@ -61,7 +61,7 @@ class LiftNet(nn.Module):
         outputs = {"uvd": jnp.stack(uvds, 1), "latent": latent}
         if self.depth_map:
             outputs["depth"] = jnp.stack(depths, 1)[..., 0]
-        return {name: output.astype(jnp.float32) for name, output in outputs.items()}
+        return {name: output.astype(self.compute.wide) for name, output in outputs.items()}
 
     def _pointwise(self, features: int, name: str, use_bias: bool) -> PointwiseParameters:
         return PointwiseParameters(features, use_bias, self.compute, name=name)

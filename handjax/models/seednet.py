@@ -44,7 +44,7 @@ class SeedNet(nn.Module):
         outputs = {"heatmaps": jnp.stack(heatmaps, 1), "encoding": x}
         if self.silhouette:
             outputs["mask"] = jnp.stack(masks, 1)[..., 0]
-        return {name: output.astype(jnp.float32) for name, output in outputs.items()}
+        return {name: output.astype(self.compute.wide) for name, output in outputs.items()}
 
 
 PRESETS = {

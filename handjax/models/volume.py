@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array, lax
+from jax.typing import DTypeLike
 
 from handjax.models.layers import KAIMING, Compute, uniform_over
 
@@ -47,8 +48,8 @@ class PointwiseParameters(nn.Module):
 
 
 def read_volumes(x: Array, head: Pointwise, merge: Pointwise | None, layers: int) -> tuple[Array, Array | None]:
-    """Features (N, H, W, C) -> the keypoints u, v, d (N, K, 3) in float32 of the volumes ReLU(`head`), K of `layers`
-    layers each, keypoint-major; and `merge` of the volumes (N, H, W, F), if given.
+    """Features (N, H, W, C) -> the keypoints u, v, d (N, K, 3), at least float32, of the volumes ReLU(`head`), K of
+    `layers` layers each, keypoint-major; and `merge` of the volumes (N, H, W, F), if given.
 
     u, v, d are the mean under the volume divided by its sum (Yang et al. 2020, eq. 3; no soft-max), as shares of each
     axis, index / size: the last index is short of 1. A volume without any mass gives 0, as published.
@@ -62,7 +63,7 @@ def read_volumes(x: Array, head: Pointwise, merge: Pointwise | None, layers: int
     )
     planes = planes.reshape(3, n, -1, layers)
     mass = planes[0].sum(-1) + MASS_GUARD
-    d = jnp.matmul(planes[0], jnp.arange(layers, dtype=jnp.float32), precision="highest")
+    d = jnp.matmul(planes[0], jnp.arange(layers, dtype=planes.dtype), precision="highest")
     uvd = jnp.stack([planes[1].sum(-1) / w, planes[2].sum(-1) / h, d / layers], -1) / mass[..., None]
     return uvd, merged
 
@@ -78,7 +79,8 @@ def _in_slabs(
     n, h, w, c = x.shape
     slabs = x.reshape(n * h // (samples * rows), samples, rows * w, c)
     # Whole indices: they are exact in bfloat16 too.
-    moments = jnp.stack([jnp.ones(rows * w), jnp.tile(jnp.arange(w), rows), jnp.repeat(jnp.arange(rows), w)])
+    columns, lines = jnp.arange(w, dtype=jnp.float32), jnp.arange(rows, dtype=jnp.float32)
+    moments = jnp.stack([jnp.ones(rows * w), jnp.tile(columns, rows), jnp.repeat(lines, w)])
 
     @jax.checkpoint
     def step(_, slab):
@@ -86,13 +88,13 @@ def _in_slabs(
         sums = jnp.einsum(
             *("mp,spc->msc", moments.astype(volumes.dtype), volumes),
             precision="highest",
-            preferred_element_type=jnp.float32,
+            preferred_element_type=_wide(volumes),
         )
         return None, (sums, None if merge is None else volumes @ merge.kernel)
 
     _, (sums, merged) = lax.scan(step, None, slabs)
     mass, u, v = sums.transpose(1, 0, 2, 3).reshape(3, n, h // rows, -1)
-    first_rows = jnp.arange(0.0, h, rows).reshape(1, -1, 1)
+    first_rows = jnp.arange(0, h, rows, dtype=mass.dtype).reshape(1, -1, 1)
     planes = jnp.stack([mass.sum(1), u.sum(1), (v + first_rows * mass).sum(1)])
     return planes, None if merged is None else merged.reshape(n, h, w, -1)
 
@@ -106,6 +108,11 @@ def volumes_of(x: Array, head: Pointwise) -> Array:
 def normalised_volumes(x: Array, head: Pointwise, layers: int) -> Array:
     """The volumes themselves, each with sum 1: (N, K, layers, H, W)."""
     n, h, w, _ = x.shape
-    volumes = volumes_of(x, head).astype(jnp.float32).reshape(n, h, w, -1, layers)
+    volumes = volumes_of(x, head)
+    volumes = volumes.astype(_wide(volumes)).reshape(n, h, w, -1, layers)
     shares = volumes / (volumes.sum((1, 2, 4), keepdims=True) + MASS_GUARD)
     return shares.transpose(0, 3, 4, 1, 2)
+
+
+def _wide(array: Array) -> DTypeLike:
+    return jnp.promote_types(array.dtype, jnp.float32)
