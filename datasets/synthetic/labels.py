@@ -72,8 +72,10 @@ def example(
     every = jnp.broadcast_to(valid[:, None], (len(drawn), 21))
     return blank | {
         "valid": valid,
+        "side_valid": valid,
         "keypoints_2d_valid": every,
         "keypoints_3d_valid": every,
+        "keypoints_visible_valid": every,
         "mano_valid": valid,
         "vertices_valid": valid,
         "mask": jnp.where(kept, owner + 1, 0).astype(jnp.int8),
