@@ -5,6 +5,7 @@ import os
 # Read by jax when it is first imported.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4".strip()
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import hypothesis
 import jax
@@ -15,6 +16,8 @@ from handjax import mano
 from tests import toy
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Tests compile far longer than they compute. One that computes long asks for more by `jax.jit`'s `compiler_options`.
+jax.config.update("jax_disable_most_optimizations", True)
 # The first call of a jitted function compiles, which no deadline allows for.
 hypothesis.settings.register_profile("handjax", deadline=None, derandomize=True, max_examples=100)
 hypothesis.settings.load_profile("handjax")

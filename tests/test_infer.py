@@ -12,20 +12,10 @@ from handjax.camera import Camera, crop_affine, project
 from handjax.detect import Detection
 from handjax.infer import BoxedHands, boxed, crop_image, infer_bihand, infer_handtailor
 from tests import cheap, crop_steps, reference, tiny_pipelines
+from tests.boxed_hands import BOXES, CAMERA, HANDS, PICTURE, WIDTH, assert_same, mirrored, pick, rows, views
 from tests.tiny_pipelines import BIHAND, HANDTAILOR, RAW, SIZE
 
-HEIGHT, WIDTH, MARGIN = 48, 64, 2.0
-CAMERA = Camera(jnp.array([80.0, 80.0]), jnp.array([30.0, 26.0]))
-PICTURE = np.random.default_rng(5).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
-BOXES = np.float32([[22, 16, 42, 34], [-6, 20, 12, 44], [40, 2, 70, 20], [10, 10, 30, 22]])
-HANDS = BoxedHands(PICTURE, BOXES, [1, 0, 0, 1], CAMERA, [0.0, 0.0, -0.8, 2.5])
-"""In the middle, a left one over the edge, a left one turned, a right one turned."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quickly():
-    with tiny_pipelines.quick_compilation():
-        yield
+MARGIN = 2.0
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +35,6 @@ TOLERANCE = (2e-4, 2e-4, 2e-3, 2e-3)
 """Of BiHand: a depth solved from a bone of few pixels multiplies what is rounded."""
 
 
-def views(hands, focal, center):
-    """Each hand's crop by the steps, with whatever else they know of it."""
-    rotations = np.zeros(len(hands.boxes)) if hands.rotations is None else hands.rotations
-    for box, side, rotation in zip(hands.boxes, hands.sides, rotations, strict=True):
-        given = crop_steps.as_right(hands.image, box, rotation, focal, center, side)
-        yield crop_steps.cut(*given, SIZE, MARGIN)
-
-
 def assert_consistent(hands, model):
     """What `InferredHands` says of its own fields."""
     for index, side in enumerate(hands.sides):
@@ -68,7 +50,7 @@ def test_bihand_agrees_with_cutting_recovering_and_placing_step_by_step(bihand, 
     rest = reference.posed(RAW, np.zeros(10), np.zeros(3), np.zeros(45), np.zeros(3))
     rest = reference.keypoints(rest, RAW["fingertip_ids"], small_model.keypoint_ids)
     bones, depths = [0.09, np.linalg.norm(rest[0] - rest[9]), 0.08, 0.07], [0.5, 0.6, None, None]
-    cut = list(views(HANDS, *CAMERA))
+    cut = list(views(HANDS, *CAMERA, SIZE, MARGIN))
     crops = jnp.float32(np.stack([view.crop for view in cut])) - 0.5
 
     def upstream(variables, crops):
@@ -99,7 +81,7 @@ def test_handtailor_agrees_with_cutting_recovering_and_placing_step_by_step(hand
     (found,) = infer([HANDS._replace(camera=camera)])
     assert_consistent(found, small_model)
     focal, center = (np.asarray(values, float) for values in found.camera)
-    cut = list(views(HANDS, focal, center))
+    cut = list(views(HANDS, focal, center, SIZE, MARGIN))
     crops = jnp.float32(np.stack([view.crop for view in cut])) - 0.5
     seen = Camera(*(jnp.float32([getattr(view, name) - shift for view in cut]) for name, shift in SHIFTS))
 
@@ -146,20 +128,6 @@ def test_predicted_joints_fall_on_the_keypoints_in_the_full_image(bihand):
     np.testing.assert_allclose(project(CAMERA, found.predicted_joints), found.keypoints_2d, atol=1e-2)
 
 
-def mirrored(hands):
-    """The same hands in the mirrored picture."""
-    image, boxes = np.ascontiguousarray(hands.image[:, ::-1]), np.asarray(hands.boxes)
-    boxes = np.stack([WIDTH - boxes[:, 2], boxes[:, 1], WIDTH - boxes[:, 0], boxes[:, 3]], -1)
-    center = jnp.array([WIDTH - hands.camera.center[0], hands.camera.center[1]])
-    return hands._replace(
-        image=image,
-        boxes=boxes,
-        sides=1 - np.asarray(hands.sides),
-        camera=hands.camera._replace(center=center),
-        rotations=-np.asarray(hands.rotations),
-    )
-
-
 @pytest.mark.parametrize("pipeline", ["bihand", "handtailor"])
 def test_the_mirrored_picture_with_the_other_sides_gives_the_mirrored_meshes(pipeline, request, small_model):
     infer, _ = request.getfixturevalue(pipeline)
@@ -171,17 +139,6 @@ def test_the_mirrored_picture_with_the_other_sides_gives_the_mirrored_meshes(pip
     again = mano.mirror_params(mano.HandParams(*(jnp.asarray(values) for values in other.params)))
     np.testing.assert_allclose(again.betas, one.params.betas, rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(other.sides, 1 - one.sides)
-
-
-def rows(hands, chosen):
-    return hands._replace(
-        **{name: np.asarray(getattr(hands, name))[chosen] for name in ("boxes", "sides", "rotations")}
-    )
-
-
-def assert_same(found, expected):
-    for got, want in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("pipeline", ["bihand", "handtailor"])
@@ -196,11 +153,6 @@ def test_hands_in_padded_and_several_batches_are_the_same_as_alone(pipeline, req
     assert_same(two, pick(together, [3, 1]))
     assert none.vertices.shape == (0, *together.vertices.shape[1:])
     assert none.faces.shape == (0, *together.faces.shape[1:])
-
-
-def pick(found, chosen):
-    fields = {name: values for name, values in found._asdict().items() if name not in ("camera", "weak")}
-    return found._replace(**jax.tree.map(lambda values: values[np.array(chosen, int)], fields))
 
 
 def test_images_of_other_sizes_and_without_cameras_come_back_in_their_order(handtailor):
@@ -255,8 +207,9 @@ def test_a_crop_of_whole_pixels_is_these_pixels():
     ("change", "message"),
     [
         ({"image": PICTURE / 255}, r"hands\[1\].image must be uint8 RGB, got float64"),
-        ({"image": PICTURE[..., 0]}, r"hands\[1\].image must have shape \(H, W, 3\)"),
-        ({"image": PICTURE.transpose(2, 0, 1)}, r"hands\[1\].image must have shape"),
+        ({"image": PICTURE[..., 0]}, r"hands\[1\].image must have shape \(H, W, 3\), got \(48, 64\): grey"),
+        ({"image": PICTURE.transpose(2, 0, 1)}, r"image must have shape .* got \(3, 48, 64\): channels come last"),
+        ({"image": np.insert(PICTURE, 3, 255, -1)}, r"image must have shape .* got \(48, 64, 4\): has an alpha"),
         ({"image": PICTURE[:0]}, r"hands\[1\].image must have pixels"),
         ({"boxes": BOXES[:, :2]}, r"hands\[1\].boxes must have shape \(n, 4\)"),
         ({"boxes": BOXES * np.nan}, r"hands\[1\].boxes must be finite"),

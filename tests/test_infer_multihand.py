@@ -11,7 +11,7 @@ from handjax.camera import Camera
 from handjax.infer import infer_multihand
 from handjax.models import multihand
 from handjax.torch_weights import template
-from tests import cheap, crop_steps, reference, tiny_pipelines
+from tests import cheap, crop_steps, reference
 from tests.tiny_pipelines import RAW
 
 SIZE, COUNT, THRESHOLD = 64, 5, 0.3
@@ -20,12 +20,6 @@ CAMERA = Camera(jnp.array([700.0, 720.0]), jnp.array([50.0, 33.0]))
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 RNG = np.random.default_rng(2)
 WIDE, TALL = (RNG.integers(0, 256, (*shape, 3)).astype(np.uint8) for shape in ((60, 90), (100, 70)))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quickly():
-    with tiny_pipelines.quick_compilation():
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +133,9 @@ def test_a_picture_in_which_nothing_is_sure_gives_no_rows(infer):
     ("change", "message"),
     [
         ({"images": [WIDE, TALL / 255.0]}, r"images\[1\] must be uint8 RGB, got float64"),
-        ({"images": [WIDE[..., :1]]}, r"images\[0\] must have shape \(H, W, 3\)"),
+        ({"images": [WIDE[..., :1]]}, r"images\[0\] must have shape \(H, W, 3\), .*: grey"),
+        ({"images": [WIDE.transpose(2, 0, 1)]}, r"images\[0\] must have shape \(H, W, 3\), .*: channels come last"),
+        ({"images": [np.insert(WIDE, 3, 255, -1)]}, r"images\[0\] must have shape \(H, W, 3\), .*: has an alpha"),
         ({"cameras": [CAMERA, None]}, "cameras must have 1 entries, one for each image, got 2"),
         ({"cameras": [CAMERA._replace(center=jnp.full(2, jnp.nan))]}, r"cameras\[0\].center must be finite"),
         ({"size": 100}, "size must be a positive multiple of 32, got 100"),

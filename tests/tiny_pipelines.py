@@ -1,7 +1,5 @@
 """The smallest networks of the pipelines with drawn weights, and the toy hand that they pose."""
 
-import contextlib
-
 import jax
 import jax.numpy as jnp
 
@@ -20,18 +18,6 @@ BIHAND = BiHand(
     siknet.PRESETS["tiny"],
 )
 HANDTAILOR = handtailor.PRESETS["tiny"].clone(stacks_2d=0, features=8, depth=1, pooled_features=8)
-
-
-@contextlib.contextmanager
-def quick_compilation():
-    """What is compiled inside takes a fraction of the time, and runs somewhat slowly: `cheap.compiled` for functions
-    that are jitted already."""
-    before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", before)
 
 
 def floats(*shape: int) -> jax.ShapeDtypeStruct:

@@ -15,9 +15,10 @@ from handjax.camera import Camera, WeakCamera, assumed_camera, crop_affine, squa
 from handjax.checks import check_shape
 from handjax.detect import LEFT, RIGHT, Detection, keypoint_box
 from handjax.infer.checks import check_numbers, check_one_camera, check_picture
-from handjax.infer.crops import crop_image, mirrored_crop
+from handjax.infer.crops import crop_image, mirrored_crop, stretched_crop
 from handjax.infer.uncrop import CropView, FullHands
 from handjax.mano import HandModel
+from handjax.models.hand_template import HandTemplate
 from handjax.pipelines.check_crops import LONGEST_BONE
 
 
@@ -66,7 +67,7 @@ class InferredHands(NamedTuple):
 
 
 class CropBatch(NamedTuple):
-    """Crops (B, S, S, 3) in [0, 1], right hands all; how they were cut; bones, root_depths (B,) metres or NaN."""
+    """Crops (B, S, S, 3) in [0, 1], hands of one side all; how they were cut; bones, root_depths (B,) metres or NaN."""
 
     crops: Array
     view: CropView
@@ -125,29 +126,50 @@ def _numbers(name: str, values: ArrayLike | None, count: int, default: float) ->
     return np.asarray(values, np.float32)
 
 
-def rows_of(hands: CheckedHands, size: int, margin: float) -> list[Callable[[], CropBatch]]:
-    """What makes each hand's row, without the leading B. Only then does the image go to the device."""
-    others = (hands.boxes, hands.sides == LEFT, hands.rotations, hands.bones, hands.root_depths)
-    return [partial(_row, hands.image, hands.camera, *row, margin, size=size) for row in zip(*others, strict=True)]
+def rows_of(
+    hands: CheckedHands, size: int, margin: float, side: int = RIGHT, *, stretch: bool = False
+) -> list[Callable[[], CropBatch]]:
+    """What makes each hand's row, without the leading B. Only then does the image go to the device.
+
+    side: of the hands that the network knows; the others are mirrored. stretch: `stretched_crop` of the box, as far as
+    it lies in the image, instead of a square; there is no camera of such a crop.
+    """
+    others = (hands.boxes, hands.sides != side, hands.rotations, hands.bones, hands.root_depths)
+    return [
+        partial(_row, hands.image, hands.camera, *row, margin, size=size, stretch=stretch)
+        for row in zip(*others, strict=True)
+    ]
 
 
-@partial(jax.jit, static_argnames="size")
+@partial(jax.jit, static_argnames=("size", "stretch"))
 def _row(
     image: ArrayLike,
     camera: Camera,
     box: ArrayLike,
-    left: ArrayLike,
+    mirrored: ArrayLike,
     rotation: ArrayLike,
     bone: ArrayLike,
     root_depth: ArrayLike,
     margin: ArrayLike,
     *,
     size: int,
+    stretch: bool,
 ) -> CropBatch:
-    affine = crop_affine(square_box(box, margin), rotation, size)
-    crop = crop_image(image, jnp.where(left, mirrored_crop(affine, size), affine), size)
-    view = CropView(affine, jnp.asarray(left), camera)
+    if stretch:
+        affine = stretched_crop(_inside(box, margin, np.shape(image)), rotation, size)
+    else:
+        affine = crop_affine(square_box(box, margin), rotation, size)
+    crop = crop_image(image, jnp.where(mirrored, mirrored_crop(affine, size), affine), size)
+    view = CropView(affine, jnp.asarray(mirrored), camera)
     return CropBatch(crop, view, jnp.asarray(bone), jnp.asarray(root_depth))
+
+
+def _inside(box: ArrayLike, margin: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """The box with each side `margin` times as long, cut off at the edges of an image of this shape."""
+    box = jnp.asarray(box, jnp.float32)
+    center, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * margin
+    ends = jnp.array([shape[1], shape[0]], jnp.float32)
+    return jnp.concatenate([jnp.clip(center - half, 0.0, ends), jnp.clip(center + half, 0.0, ends)])
 
 
 def blank_row(size: int) -> CropBatch:
@@ -167,13 +189,17 @@ def result(model: HandModel, hands: CheckedHands, full: FullHands) -> InferredHa
         joints=np.asarray(full.joints),
         predicted_joints=np.asarray(full.predicted_joints),
         keypoints_2d=np.asarray(full.keypoints_2d),
-        faces=faces_of(model, hands.sides),
+        faces=faces_of(model, hands.sides != side_of(model)),
         camera=hands.camera,
         weak=full.weak,
     )
 
 
-def faces_of(model: HandModel, sides: np.ndarray) -> np.ndarray:
-    """Those of a right hand `model` for hands of these sides (n,): (n, F, 3), a left hand's turned round."""
+def side_of(model: HandModel) -> int:
+    return RIGHT if model.side == "right" else LEFT
+
+
+def faces_of(model: HandModel | HandTemplate, mirrored: np.ndarray) -> np.ndarray:
+    """(n, F, 3) for n hands of a model, turned round for those that are its mirror image (n,)."""
     faces = np.asarray(model.faces)
-    return np.where((sides == LEFT)[:, None, None], faces[:, ::-1], faces)
+    return np.where(mirrored[:, None, None], faces[:, ::-1], faces)

@@ -10,11 +10,24 @@ from handjax.checks import check_shape
 
 def check_picture(name: str, image: np.ndarray) -> None:
     """Raises ValueError unless `image` is (H, W, 3) uint8 with a pixel at least."""
-    check_shape(name, image, ("H", "W", 3))
+    shape = np.shape(image)
+    if len(shape) != 3 or shape[2] != 3:
+        raise ValueError(f"{name} must have shape (H, W, 3), got {shape}{_kind_of(shape)}")
     if np.asarray(image).dtype != np.uint8:
         raise ValueError(f"{name} must be uint8 RGB, got {np.asarray(image).dtype}")
-    if 0 in np.shape(image):
-        raise ValueError(f"{name} must have pixels, got shape {np.shape(image)}")
+    if 0 in shape:
+        raise ValueError(f"{name} must have pixels, got shape {shape}")
+
+
+def _kind_of(shape: tuple[int, ...]) -> str:
+    """What a picture of a wrong shape looks like."""
+    if len(shape) == 2 or (len(shape) == 3 and shape[2] == 1):
+        return ": grey, repeat it three times"
+    if len(shape) == 3 and shape[2] == 4:
+        return ": has an alpha channel, leave it out"
+    if len(shape) == 3 and shape[0] == 3:
+        return ": channels come last"
+    return ""
 
 
 def check_one_camera(name: str, camera: Camera) -> None:

@@ -1,8 +1,4 @@
-"""BiHand and HandTailor on hands in boxes: cut out, mirrored to the right hand, recovered, and put back.
-
-The crop is one compiled function for each size of image, the network another for each size of batch, so that images of
-many sizes share it. Nothing is donated: no result is as large as an input, so there is no buffer to take over.
-"""
+"""BiHand and HandTailor on hands in boxes: cut out, mirrored to the right hand, recovered, and put back."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -10,14 +6,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from handjax import mano
 from handjax.camera import Camera
-from handjax.infer.batches import in_batches
-from handjax.infer.boxes import BoxedHands, CropBatch, InferredHands, blank_row, checked, result, rows_of
-from handjax.infer.checks import check_count
+from handjax.infer.boxes import BoxedHands, CropBatch, InferredHands
+from handjax.infer.images import BATCH_SIZE, infer_crops
 from handjax.infer.uncrop import FullHands, network_camera, to_full_image
 from handjax.mano import HandModel
 from handjax.models.handtailor import HandNet
@@ -25,7 +19,6 @@ from handjax.pipelines import BiHand, PlacedHands, run_bihand, run_handtailor
 from handjax.pipelines.place import bone_of
 from handjax.predict.fit import right_hand
 
-BATCH_SIZE = 8
 CROP_SIZE = 256
 CROP_MARGIN = 2.0
 """Side of the crop over the longer side of the box around the keypoints, as both networks were trained."""
@@ -57,7 +50,7 @@ def infer_bihand(
         if one.camera is None:
             raise ValueError(f"hands[{index}].camera must be given: BiHand places keypoints by it, got None")
     run = partial(_bihand_batch, networks, variables, model, opencv_pixels=opencv_pixels)
-    return _infer(run, model, hands, crop_size, margin, batch_size)
+    return infer_crops(run, model, hands, crop_size, margin, batch_size)
 
 
 def infer_handtailor(
@@ -87,7 +80,7 @@ def infer_handtailor(
         chosen = [index for index, one in enumerate(hands) if (one.camera is None) == weak]
         run = partial(_handtailor_batch, network, variables, model, weak=weak, opencv_pixels=opencv_pixels)
         names = [f"hands[{index}]" for index in chosen]
-        some = _infer(run, model, [hands[index] for index in chosen], crop_size, margin, batch_size, names)
+        some = infer_crops(run, model, [hands[index] for index in chosen], crop_size, margin, batch_size, names)
         found |= dict(zip(chosen, some, strict=True))
     return [found[index] for index in range(len(hands))]
 
@@ -126,29 +119,3 @@ def _in_full_image(run: Callable[[Array, Camera], PlacedHands], model: HandModel
     size = batch.crops.shape[1]
     placed = run(batch.crops - 0.5, network_camera(batch.view, size))
     return to_full_image(model, placed, batch.view, size)
-
-
-def _infer(
-    run: Callable[[CropBatch], FullHands],
-    model: HandModel,
-    hands: Sequence[BoxedHands],
-    crop_size: int,
-    margin: float,
-    batch_size: int,
-    names: Sequence[str] | None = None,
-) -> list[InferredHands]:
-    check_count("crop_size", crop_size)
-    check_count("batch_size", batch_size)
-    if not (np.isfinite(margin) and margin > 0):
-        raise ValueError(f"margin must be a positive number, got {margin}")
-    if not hands:
-        return []
-    names = names or [f"hands[{index}]" for index in range(len(hands))]
-    complete = [checked(name, one) for name, one in zip(names, hands, strict=True)]
-    rows = [row for one in complete for row in rows_of(one, crop_size, margin)]
-    full = in_batches(run, rows, partial(blank_row, crop_size), batch_size)
-    ends = np.cumsum([len(one.boxes) for one in complete])
-    return [
-        result(model, one, jax.tree.map(lambda array, end=end, one=one: array[end - len(one.boxes) : end], full))
-        for one, end in zip(complete, ends, strict=True)
-    ]

@@ -43,3 +43,16 @@ def crop_image(image: ArrayLike, affine: ArrayLike, size: int) -> Array:
 def mirrored_crop(affine: Array, size: float) -> Array:
     """(..., 2, 3) -> the affine to the left-right mirrored crop."""
     return jnp.stack([-affine[..., 0, :], affine[..., 1, :]], -2).at[..., 0, 2].add(size)
+
+
+def stretched_crop(box: ArrayLike, rotation: ArrayLike, size: float) -> Array:
+    """(2, 3): full-image pixels -> those of a crop that box (4,) fills, whatever its proportions.
+
+    `rotation` as in `camera.crop_affine`: the picture is turned about the centre of the box, then stretched.
+    """
+    box = jnp.asarray(box, jnp.float32)
+    center, sides = (box[:2] + box[2:]) / 2, jnp.maximum(box[2:] - box[:2], 1.0)
+    cosine, sine = jnp.cos(rotation), jnp.sin(rotation)
+    turn = jnp.stack([jnp.stack([cosine, -sine]), jnp.stack([sine, cosine])])
+    linear = (size / sides)[:, None] * turn
+    return jnp.concatenate([linear, (size / 2 - jnp.matmul(linear, center, precision="highest"))[:, None]], 1)

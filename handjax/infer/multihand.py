@@ -12,6 +12,7 @@ from jax import Array
 from handjax import mano
 from handjax.camera import Camera, apply_affine, crop_affine, crop_camera, invert_affine, project
 from handjax.checks import check_choice
+from handjax.detect import LEFT
 from handjax.infer.batches import in_batches
 from handjax.infer.boxes import faces_of
 from handjax.infer.checks import check_all, check_count, check_one_camera, check_picture
@@ -197,7 +198,7 @@ def _found(model: HandModel, slots: _Slots, camera: Camera) -> FoundHands:
         vertices=np.asarray(slots.vertices),
         joints=np.asarray(slots.joints),
         keypoints_2d=np.asarray(slots.keypoints_2d),
-        faces=faces_of(model, sides),
+        faces=faces_of(model, sides == LEFT),
         albedo=None if hands.albedo is None else np.asarray(hands.albedo),
         light=None if hands.light is None else np.asarray(hands.light),
         camera=camera,

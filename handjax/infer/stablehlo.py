@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import numpy as np
-from jax import Array, export
+from jax import export
+
+from handjax.infer.outputs import check_same, named_outputs
 
 
 def export_stablehlo(
@@ -27,23 +28,9 @@ def export_stablehlo(
     """
     here = jax.default_backend().replace("gpu", "cuda")
     platforms = [here] if platforms is None else list(platforms)
-
-    def named(*arrays: Any) -> dict[str, Array]:
-        leaves, _ = jax.tree_util.tree_flatten_with_path(function(*arrays))
-        return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
-
-    compiled = jax.jit(named)
+    compiled = jax.jit(named_outputs(function))
     stored = bytes(export.export(compiled, platforms=platforms)(*examples).serialize())
     if here in platforms:
         found: Any = export.deserialize(bytearray(stored)).call(*examples)
-        _check_same(found, compiled(*examples), tolerance)
+        check_same(found, compiled(*examples), tolerance)
     return stored
-
-
-def _check_same(found: dict[str, Array], expected: dict[str, Array], tolerance: float) -> None:
-    for name, values in expected.items():
-        want, got = np.asarray(values, np.float64), np.asarray(found[name], np.float64)
-        largest = np.abs(want).max(initial=0)
-        if not np.allclose(got, want, rtol=0, atol=tolerance * largest, equal_nan=True):
-            error = np.abs(got - want).max()
-            raise ValueError(f"output {name} of the export differs by {error:g}, {tolerance * largest:g} is allowed")

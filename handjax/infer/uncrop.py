@@ -22,11 +22,11 @@ from handjax.pipelines import PlacedHands
 
 
 class CropView(NamedTuple):
-    """How B crops were cut: affine (B, 2, 3) from the full image, not mirrored; left (B,) bool, then mirrored; the full
-    images' camera, focal and center (B, 2)."""
+    """How B crops were cut: affine (B, 2, 3) from the full image, not mirrored; mirrored (B,) bool, whether they then
+    were; the full images' camera, focal and center (B, 2)."""
 
     affine: Array
-    left: Array
+    mirrored: Array
     camera: Camera
 
 
@@ -45,17 +45,17 @@ class FullHands(NamedTuple):
 def network_camera(view: CropView, size: float) -> Camera:
     """The camera of the crops as the network sees them."""
     cropped, _ = crop_camera(view.camera, view.affine)
-    return _where_left(view.left, mirror_camera(cropped, size), cropped)
+    return _where(view.mirrored, mirror_camera(cropped, size), cropped)
 
 
 def to_full_image(model: HandModel, placed: PlacedHands, view: CropView, size: float) -> FullHands:
-    """Right hands in their crops' frames -> hands of either side in the full images'.
+    """Hands of the network's side in their crops' frames -> hands of either side in the full images'.
 
     In scaled orthography, the hands are put at the distance at which the full camera sees them so.
     """
     _, turn = crop_camera(view.camera, view.affine)
-    # Mirroring turns the sense of a rotation about the optical axis: for a left hand the way back is `turn` itself.
-    back = _where_left(view.left, turn, turn.mT)
+    # Mirroring turns the sense of a rotation about the optical axis: the way back from it is `turn` itself.
+    back = _where(view.mirrored, turn, turn.mT)
     weak, offset = None, jnp.zeros((len(back), 3))
     if placed.weak is not None:
         weak = _full_weak(placed.weak, view, size)
@@ -63,10 +63,10 @@ def to_full_image(model: HandModel, placed: PlacedHands, view: CropView, size: f
 
     def points(values: Array) -> Array:
         turned = jnp.einsum("nij,nkj->nki", back, values, precision="highest")
-        return _where_left(view.left, mirror_points(turned), turned) + offset[:, None]
+        return _where(view.mirrored, mirror_points(turned), turned) + offset[:, None]
 
     params = move_params(model, placed.params, back, jnp.zeros_like(offset))
-    params = _where_left(view.left, mirror_params(params), params)
+    params = _where(view.mirrored, mirror_params(params), params)
     return FullHands(
         params._replace(transl=params.transl + offset),
         placed.scale,
@@ -84,12 +84,12 @@ def _full_weak(weak: WeakCamera, view: CropView, size: float) -> WeakCamera:
 
 
 def _full_pixels(pixels: Array, view: CropView, size: float) -> Array:
-    upright = _where_left(view.left, mirror_pixels(pixels, size), pixels)
+    upright = _where(view.mirrored, mirror_pixels(pixels, size), pixels)
     return apply_affine(invert_affine(view.affine), upright)
 
 
-def _where_left(left: Array, of_left, of_right):
-    """Trees with a leading B, chosen by left (B,)."""
+def _where(chosen: Array, ones, others):
+    """Trees with a leading B: of `ones` where chosen (B,), else of `others`."""
     return jax.tree.map(
-        lambda one, other: jnp.where(left.reshape(-1, *[1] * (one.ndim - 1)), one, other), of_left, of_right
+        lambda one, other: jnp.where(chosen.reshape(-1, *[1] * (one.ndim - 1)), one, other), ones, others
     )

@@ -100,7 +100,7 @@ class Hamr(nn.Module):
         width, norm = x.shape[-1], self.batch_norm
         inner = width + self.growth
         skip = self._conv(x, width, 3, f"{name}.up1", train, batch_norm=norm)
-        halved = max_pool(x) if self.pool == "max" else nn.avg_pool(x, (2, 2), (2, 2))
+        halved = max_pool(x) if self.pool == "max" else nn.avg_pool(x, window_shape=(2, 2), strides=(2, 2))
         low = self._conv(halved, inner, 3, f"{name}.low1", train, batch_norm=norm)
         if levels > 1:
             low = self._hourglass(low, levels - 1, f"{name}.low2", train)

@@ -65,6 +65,15 @@ class DetectedHands(NamedTuple):
     light: Array | None
 
 
+class HandsAtCells(NamedTuple):
+    """Of K cells: the last four fields of `DetectedHands`."""
+
+    centers: Array
+    params: mano.HandParams
+    albedo: Array | None
+    light: Array | None
+
+
 def scores(logits: Array) -> Array:
     """Sigmoid clamped to [1e-4, 1 - 1e-4], as published."""
     return jnp.clip(jax.nn.sigmoid(logits.astype(jnp.float32)), SCORE_MARGIN, 1 - SCORE_MARGIN)
@@ -83,7 +92,7 @@ def find_peaks(logits: Array, count: int, threshold: float = 0.4, window: int = 
     if window < 1 or window % 2 == 0:
         raise ValueError(f"window must be odd and positive, got {window}")
     logits = logits.astype(jnp.float32)
-    largest = nn.max_pool(logits, (window, window), padding="SAME")
+    largest = nn.max_pool(logits, window_shape=(window, window), padding="SAME")
     best, index = jax.lax.top_k(jnp.where(logits == largest, logits, -jnp.inf).ravel(), count)
     score = scores(best)
     cell = index // channels
@@ -155,8 +164,32 @@ def detect_hands(
         sides, side_scores = both.argmax(-1), both.max(-1)
     else:
         sides, side_scores = jnp.full(count, SIDES.index(side)), jnp.ones(count)
+    read_there = hands_at(outputs, peaks.cells, sides, stride=stride, camera=camera, depth_rule=depth_rule)
+    return DetectedHands(peaks.valid, peaks.scores, sides, side_scores, *read_there)
+
+
+def hands_at(
+    outputs: dict[str, Array],
+    cells: Array,
+    sides: Array,
+    *,
+    stride: int,
+    camera: Camera,
+    depth_rule: tuple[float, float] = DEPTH_RULE,
+) -> HandsAtCells:
+    """What the maps of one image say of hands of `sides` (K,) in `cells` (K, 2): where training knows them to be.
+
+    Other arguments as in `detect_hands`.
+    """
+    count = len(cells)
+    height, width, _ = outputs["centers"].shape
+
+    def read(name: str) -> Array:
+        check_shape(f"outputs[{name!r}]", outputs[name], (height, width, "n"))
+        return outputs[name][cells[:, 1], cells[:, 0]].astype(jnp.float32)
+
     global_orient, hand_pose, betas, raw = jnp.split(_of_side(read("params"), sides), (3, 48, 58), axis=-1)
-    transl, centers = place(raw, peaks.cells, stride, camera, depth_rule)
+    transl, centers = place(raw, cells, stride, camera, depth_rule)
     params = mano.HandParams(betas, global_orient, hand_pose, transl)
     albedo = light = None
     if "texture" in outputs:
@@ -164,7 +197,7 @@ def detect_hands(
         albedo = texture + jnp.broadcast_to(jnp.array(MEAN_ALBEDO), texture.shape)
     if "light" in outputs:
         light = read("light").at[:, np.array([0, 9, 18])].add(_FIRST_LIGHT)
-    return DetectedHands(peaks.valid, peaks.scores, sides, side_scores, centers, params, albedo, light)
+    return HandsAtCells(centers, params, albedo, light)
 
 
 def pose_hands(right: mano.HandModel, hands: DetectedHands, left: mano.HandModel | None = None) -> mano.HandOutput:

@@ -40,7 +40,7 @@ def keypoint_branch(image: Array, depth: int, width: int, train: bool, compute: 
 def bilinear(x: Array, factor: int) -> Array:
     """(N, H, W, C) -> `factor` times as large, pixel centres at half-integers (PyTorch's align_corners=False)."""
     n, height, width, channels = x.shape
-    return jax.image.resize(x, (n, factor * height, factor * width, channels), "bilinear")
+    return jax.image.resize(x, (n, factor * height, factor * width, channels), "bilinear", antialias=False)
 
 
 def _conv_norm(x: Array, features: int, kernel: int, name: str, train: bool, compute: Compute) -> Array:

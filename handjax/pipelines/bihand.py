@@ -111,7 +111,9 @@ def root_depth_of(uvd: Array, camera: Camera, bone: Array, size: float) -> Array
     inside = half * half - span * ((along * along).sum(-1) - 1)
     real = inside > 0
     far = (-half + jnp.where(real, jnp.sqrt(jnp.where(real, inside, 1.0)), 0.0)) / span
-    return bone * jnp.maximum(far, MIN_DEPTH - deep.min(-1))
+    # The gradient of `min` looks for its result among what may be computed anew, and rounded differently.
+    nearer = jnp.where(deep[:, 0] < deep[:, 1], deep[:, 0], deep[:, 1])
+    return bone * jnp.maximum(far, MIN_DEPTH - nearer)
 
 
 def _depth(uvd: Array, camera: Camera, bone: Array, given: Array | None, size: float) -> Array:
