@@ -49,12 +49,15 @@ def build(
 ) -> Path:
     """Builds one set with a progress bar and returns its folder; one that is built already is left as it is.
 
-    max_examples: of each split; such a trial goes to `data_dir`/trial and is always built anew. Raises BuildError for
-    an unknown set or configuration or missing files, and whatever the set's builder raises.
+    name: may hold the configuration too, as "ho3d/v3". max_examples: of each split; such a trial goes to
+    `data_dir`/trial and is always built anew. Raises BuildError for an unknown set or configuration or missing files,
+    and whatever the set's builder raises.
     """
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core import constants
 
+    if config is None and "/" in name:
+        name, config = name.split("/", 1)
     kind = builder_class(name)
     options = {"config": _checked_config(name, kind, config)} if kind.BUILDER_CONFIGS else {}
     if config is not None and not options:

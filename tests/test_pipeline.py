@@ -328,6 +328,8 @@ def test_a_trial_build_does_not_stand_in_the_way_of_the_whole_set(command, tmp_p
         ("--name=freihand", 1, "--manual_dir must be given(?s:.*)Download FreiHAND_pub_v2.zip"),
         ("--name=freihand --manual_dir=/nowhere", 1, "/nowhere is no folder(?s:.*)Download"),
         ("--name=ho3d", 1, "--config must be one of v2, v3"),
+        ("--name=ho3d/v4", 1, "--config must be one of v2, v3 for ho3d, got 'v4'"),
+        ("--name=ho3d/v3", 1, "--manual_dir must be given"),
         ("--name=freihand --config=v9", 1, "--config must not be given"),
         ("--name=freihand --manual_dir=HERE", 1, "training_xyz.json(?s:.*)Get them from https://lmb"),
         ("--name=freihand --max_examples=0", 2, "max_examples"),
