@@ -10,7 +10,7 @@ from handjax.camera import Camera, intrinsics_matrix, project
 from handjax.detect import RIGHT
 from handjax.targets import mirror_labels
 from handjax.train import AXIS, start, train_step
-from tests import hand_scenes
+from tests import cheap, hand_scenes
 
 FLESH_PX = 3.0
 
@@ -65,15 +65,17 @@ def gradients(objective, variables, batch):
     shapes = jax.eval_shape(lambda: objective(variables, batch, jax.random.key(1), train=True))
     names = sorted(shapes.terms)
 
-    def value(params, chosen):
-        found = objective({**variables, "params": params}, batch, jax.random.key(1), train=True)
+    def value(params, others, batch, chosen):
+        found = objective({**others, "params": params}, batch, jax.random.key(1), train=True)
         means = losses.means_of(found.terms)
         return jnp.stack([means[name] for name in names]) @ chosen, means
 
-    compiled = jax.jit(jax.grad(value, has_aux=True))
+    rows = jnp.eye(len(names))
+    given = variables["params"], {name: tree for name, tree in variables.items() if name != "params"}, batch
+    compiled = cheap.compiled(jax.grad(value, has_aux=True), *given, rows[0])
     norms, means = {}, {}
     for place, name in enumerate(names):
-        slope, means = compiled(variables["params"], jnp.eye(len(names))[place])
+        slope, means = compiled(*given, rows[place])
         norms[name] = {
             f"{network}/{part}": norm(leaves) for network, parts in slope.items() for part, leaves in parts.items()
         }
@@ -111,5 +113,6 @@ def updated(task, variables, batch):
     step = train_step(task.objective, task.weights, task.optimiser, frozen=task.frozen)
     mapped = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0, None), out_axes=None, devices=jax.devices()[:1])
     first = jax.tree.map(lambda leaf: leaf[None], batch)
-    after, metrics = jax.device_get(mapped(before, first, jax.random.key(2)))
+    compiled = mapped.lower(before, first, jax.random.key(2)).compile(cheap.QUICKLY)
+    after, metrics = jax.device_get(compiled(before, first, jax.random.key(2)))
     return jax.device_get(before), after, metrics

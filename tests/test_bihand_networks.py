@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax import export
 
+from handjax import rotations
 from handjax.camera import Camera, project
 from handjax.models import iknet, liftnet, seednet, siknet, volume
 from handjax.models.layers import Compute
@@ -217,6 +218,26 @@ def test_relative_joints_put_the_root_at_zero_and_the_reference_bone_at_one():
     np.testing.assert_allclose(np.linalg.norm(relative[:, 0], axis=-1), 1, rtol=1e-5)
     gradient = jax.jit(jax.jacobian(siknet.relative_joints))(jnp.ones((21, 3)), jnp.ones(3))
     assert jnp.isfinite(gradient).all()
+
+
+def test_a_siknet_that_sees_the_palm_upright_turns_with_the_hand_and_with_nothing_else():
+    network = siknet.PRESETS["tiny"].clone(palm_frame=True)
+    joints = normal(4, 21, 3)
+    variables = drawn(network, floats(4, 21, 3))
+    turn = rotations.matrix_from_axis_angle(jnp.array([0.3, -1.2, 2.1]))
+    apply = jax.jit(network.apply)
+    straight = apply(variables, joints)
+    turned = apply(variables, jnp.einsum("ij,bkj->bki", turn, joints, precision="highest"))
+    np.testing.assert_allclose(turned["betas"], straight["betas"], atol=1e-4)
+    np.testing.assert_allclose(turned["quaternions"][:, 1:], straight["quaternions"][:, 1:], atol=1e-4)
+    before, after = (rotations.matrix_from_quaternion(each["quaternions"][:, 0]) for each in (straight, turned))
+    np.testing.assert_allclose(after, jnp.einsum("ij,bjk->bik", turn, before, precision="highest"), atol=1e-4)
+    assert np.all(turned["quaternions"][:, 0, 0] >= 0)
+    # A palm without a plane: all in one place, or on a line.
+    line = jnp.linspace(0.0, 1.0, 21)[None, :, None] * jnp.ones((1, 1, 3))
+    gradient = jax.jit(jax.grad(lambda each: sum(value.sum() for value in network.apply(variables, each).values())))
+    for flat in (jnp.zeros((1, 21, 3)), line):
+        assert np.isfinite(gradient(flat)).all()
 
 
 def test_quaternions_and_axis_angles_of_siknet_are_one_rotation():

@@ -14,7 +14,7 @@ from launch.freehand.anatomy import FINGERS
 from launch.freehand.limits import LIMITS
 
 trimesh = pytest.importorskip("trimesh")
-from launch.freehand import contact, touch  # noqa: E402 - they need trimesh
+from launch.freehand import contact, touch, volume  # noqa: E402 - they need trimesh
 
 REFERENCE_POSES = (
     *("flat", "relaxed", "spread", "fist", "point", "victory", "thumbs_up", "okay", "claw", "hook"),
@@ -31,7 +31,9 @@ CLOSEST = [("medium", name) for name in ("fist", "point", "pinch_ring", "europea
 THUMB_END = 15
 
 
-@pytest.fixture(scope="module", params=["low", pytest.param("medium", marks=pytest.mark.slow)])
+@pytest.fixture(
+    scope="module", params=["low", *(pytest.param(finer, marks=pytest.mark.slow) for finer in ("medium", "high"))]
+)
 def resolution(request) -> str:
     return request.param
 
@@ -79,24 +81,38 @@ def test_a_hinge_keeps_its_girth_and_its_area_when_it_bends_and_when_it_twists(h
     assert twist.area > 0.92 * rest.area
 
 
-def test_full_flexion_keeps_the_volume_of_every_phalanx(hand, resolution):
+@pytest.fixture(scope="module")
+def flesh(hand):
+    """The bones' parts of the skin and what each holds at rest, cubic mm."""
+    parts = volume.parts_of(np.asarray(hand.faces), np.asarray(hand.lbs_weights, float))
+    return parts, volume.part_volumes(parts, skin_mm(hand, np.zeros((15, 3))))
+
+
+def test_full_flexion_keeps_the_volume_of_every_phalanx(hand, flesh):
     angles = np.zeros((15, 3))
     angles[:12, 0] = np.tile(np.deg2rad([88.0, 100.0, 70.0]), 4)
+    angles[12:, 0] = np.asarray(hand.joint_limits)[12:, 0, 1]
     angles[[0, 6, 9], 1] = np.deg2rad([4.0, -5.0, -3.0])
-    faces, owner = np.asarray(hand.faces), owners(hand)
-    volume = [contact.part_volumes(skin_mm(hand, pose), faces, owner) for pose in (np.zeros((15, 3)), angles)]
-    # A phalanx of the coarse mesh has three rings of skin, two of them in its folds.
-    bound = 0.15 if resolution == "low" else 0.08
-    np.testing.assert_allclose(volume[1][1:13] / volume[0][1:13], 1.0, atol=bound)
+    parts, rest = flesh
+    np.testing.assert_allclose((volume.part_volumes(parts, skin_mm(hand, angles)) / rest)[1:], 1.0, atol=0.08)
 
 
 @pytest.mark.parametrize("joint", range(1, 16))
-def test_a_joint_that_bends_alone_keeps_the_volume_of_its_bone(hand, resolution, joint):
-    faces, owner = np.asarray(hand.faces), owners(hand)
-    rest = contact.part_volumes(skin_mm(hand, np.zeros((15, 3))), faces, owner)
+def test_a_joint_that_bends_alone_keeps_the_volume_of_its_bone(hand, flesh, joint):
+    parts, rest = flesh
     for bound in np.rad2deg(np.asarray(hand.joint_limits[joint - 1, 0])):
-        ratio = contact.part_volumes(skin_mm(hand, bent(joint, float(bound))), faces, owner) / rest
-        assert ratio[joint] == pytest.approx(1.0, abs=0.15 if resolution == "low" else 0.10)
+        bent_volume = volume.volume(parts[joint], skin_mm(hand, bent(joint, float(bound))))
+        assert bent_volume / rest[joint] == pytest.approx(1.0, abs=0.05)
+
+
+def test_bones_hold_the_same_flesh_at_every_resolution():
+    held = []
+    for name in FILES:
+        mesh = mano.default(resolution=name)
+        parts = volume.parts_of(np.asarray(mesh.faces), np.asarray(mesh.lbs_weights, float))
+        held.append(volume.part_volumes(parts, 1000.0 * np.asarray(mesh.v_template, float)))
+    np.testing.assert_allclose(held[1], held[2], rtol=0.03)
+    np.testing.assert_allclose(held[0], held[2], rtol=0.08)
 
 
 def deepest_mm(hand, angles) -> float:
@@ -232,16 +248,25 @@ def test_depth_is_how_far_one_ball_enters_another():
     assert contact.penetration(two(17.0), faces, two(17.0)).max() == 0.0, "what overlaps at rest does not count"
 
 
-def test_winding_numbers_and_volumes_of_a_cut_ball_are_those_of_a_closed_one():
+def test_winding_numbers_of_a_cut_ball_are_those_of_a_closed_one():
     ball = trimesh.creation.icosphere(subdivisions=3, radius=10.0)
     open_faces = ball.faces[ball.triangles_center[:, 2] < 6.0]
     closed = contact.capped(np.asarray(ball.vertices), open_faces)
     points = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 12.0], [0.0, 9.0, 0.0], [0.0, 0.0, 9.0]])
-    np.testing.assert_allclose(contact.winding_number(points, *closed), [1.0, 0.0, 1.0, 0.0], atol=1e-4)
-    owner = (ball.vertices[:, 0] > 0.0).astype(int)
-    volumes = contact.part_volumes(np.asarray(ball.vertices), np.asarray(ball.faces), owner, parts=2)
-    np.testing.assert_allclose(volumes.sum(), ball.volume, rtol=0.02)
-    np.testing.assert_allclose(volumes, ball.volume / 2.0, rtol=0.15)
+    np.testing.assert_allclose(contact.winding_number(points, *closed), [1.0, 0.0, 1.0, 0.0], atol=0.03)
+
+
+def test_parts_are_cut_through_faces_where_turns_are_shared_half_and_half():
+    ball = trimesh.creation.icosphere(subdivisions=3, radius=10.0)
+    vertices, weights = np.asarray(ball.vertices), np.zeros((len(ball.vertices), 16))
+    weights[:, 1] = np.clip(0.5 + (vertices[:, 0] - 4.0) / 7.0, 0.0, 1.0)
+    weights[:, 0] = 1.0 - weights[:, 1]
+    parts = volume.parts_of(np.asarray(ball.faces), weights)
+    cap = np.pi * 6.0**2 * (3.0 * 10.0 - 6.0) / 3.0
+    volumes = [volume.volume(part, vertices) for part in parts[:2]]
+    np.testing.assert_allclose(volumes, [ball.volume - cap, cap], rtol=0.03)
+    np.testing.assert_allclose(sum(volumes), ball.volume, rtol=1e-6)
+    assert np.all(volume.part_volumes(parts, vertices)[2:] == 0.0)
 
 
 def test_a_section_has_the_girth_and_area_of_its_circle():

@@ -99,7 +99,7 @@ def prior(batch: Batch) -> dict[str, Array]:
     """Of one batch, whose mean over many `constant` answers with: where keypoints and hands are on average."""
     maps, valid = heatmaps_of(batch)
     masks, known = masks_of(batch)
-    maps = (maps * valid[:, None, None]).sum(0) / jnp.maximum(valid.sum(0), 1.0)
+    maps = (maps * valid[:, None, None]).sum(0) / jnp.maximum(valid.sum(0), 1.0)[None, None]
     return {"heatmaps": maps, "mask": jnp.tensordot(known / jnp.maximum(known.sum(), 1.0), masks, 1)}
 
 

@@ -7,10 +7,13 @@ from jax import Array
 from handjax.checks import check_last_axes
 from handjax.mano import KEYPOINT_PARENTS
 from handjax.models.layers import Compute, Mlp
-from handjax.rotations import axis_angle_from_quaternion
+from handjax.rotations import axis_angle_from_quaternion, matrix_from_quaternion, quaternion_from_matrix
 
 REFERENCE_BONE = (0, 9)
 """Wrist and middle MCP: the unit of length is the distance between them."""
+
+PALM = (0, 5, 9, 17)
+"""Wrist and the knuckles of index, middle and little finger, which no finger moves: they turn with the hand."""
 
 LENGTH_GUARD = 1e-5
 """Added to a bone's length before dividing by it, as published."""
@@ -23,23 +26,37 @@ class SIKNet(nn.Module):
     (N, 48) radians, `global_orient` and then `hand_pose` from the flat hand; `betas` (N, 10).
     The rotations see the keypoints and the 20 bone directions. So does the shape if `shape_sees_bones`, as in the
     paper; in the released code it sees the keypoints alone. Raises ValueError for keypoints of another shape.
+
+    palm_frame, not in the paper: the hand is turned upright by its palm before anything looks at it, and its rotation
+    turned back, so that only fingers are to be learnt and not each of them from every side; the shape sees the bones'
+    lengths, which no turn changes.
     """
 
     rotation_widths: tuple[int, ...] = (256, 512, 1024, 1024, 512, 256)
     shape_widths: tuple[int, ...] = (128, 256, 512, 256, 128)
     shape_sees_bones: bool = False
+    palm_frame: bool = False
     compute: Compute = Compute()
 
     @nn.compact
     def __call__(self, joints: Array, *, train: bool = False) -> dict[str, Array]:
         check_last_axes("joints", joints, (21, 3))
         lead = joints.shape[:-2]
+        palm = palm_rotation(joints) if self.palm_frame else None
+        if palm is not None:
+            # Of R^T x, as a row: x^T R.
+            joints = jnp.matmul(joints, matrix_from_quaternion(palm), precision="highest")
         positions = joints.reshape(*lead, 63)
         both = jnp.concatenate([positions, bone_directions(joints).reshape(*lead, 60)], -1)
         seen = both if self.shape_sees_bones else positions
+        if palm is not None:
+            seen = jnp.concatenate([seen, length(bones(joints))[..., 0]], -1)
         rotations = Mlp((*self.rotation_widths, 64), compute=self.compute, name="invk_layers")(both, train)
         shape = Mlp((*self.shape_widths, 10), compute=self.compute, name="shapereg_layers")(seen, train)
         quaternions = rotations.astype(jnp.float32).reshape(*lead, 16, 4)
+        if palm is not None:
+            wrist = upper(product(palm, quaternions[..., 0, :]))
+            quaternions = jnp.concatenate([wrist[..., None, :], quaternions[..., 1:, :]], -2)
         return {
             "quaternions": quaternions,
             "axis_angle": axis_angle_from_quaternion(quaternions).reshape(*lead, 48),
@@ -49,7 +66,7 @@ class SIKNet(nn.Module):
 
 PRESETS = {
     "tiny": SIKNet((32, 32), (16, 16)),
-    "small": SIKNet((256, 512, 512, 256), (128, 128)),
+    "small": SIKNet((256, 512, 512, 256), (128, 128), palm_frame=True),
     "paper": SIKNet(shape_widths=(128, 256, 512, 512, 256, 128), shape_sees_bones=True),
     "released": SIKNet(),
 }
@@ -60,8 +77,38 @@ ones with the widest twice."""
 def bone_directions(joints: Array) -> Array:
     """(..., 21, 3) -> (..., 20, 3): from each keypoint's parent to it, over length + 1e-5. Zero for a bone without
     length, with finite gradients."""
-    bones = joints[..., 1:, :] - joints[..., jnp.array(KEYPOINT_PARENTS), :]
-    return bones / (length(bones) + LENGTH_GUARD)
+    vectors = bones(joints)
+    return vectors / (length(vectors) + LENGTH_GUARD)
+
+
+def bones(joints: Array) -> Array:
+    """(..., 21, 3) -> (..., 20, 3)."""
+    return joints[..., 1:, :] - joints[..., jnp.array(KEYPOINT_PARENTS), :]
+
+
+def palm_rotation(joints: Array) -> Array:
+    """(..., 21, 3) -> (..., 4) w x y z: turns (0, 1, 0) to the middle knuckle, seen from the wrist, and the plane of
+    x and y to the palm's. The identity where wrist and knuckles lie on a line, with finite gradients."""
+    wrist, index, middle, little = (joints[..., keypoint, :] for keypoint in PALM)
+    along = middle - wrist
+    across = jnp.cross(along, index - little)
+    flat = (across * across).sum(-1, keepdims=True) <= LENGTH_GUARD**2
+    along = jnp.where(flat, jnp.broadcast_to(jnp.array([0.0, 1.0, 0.0]), along.shape), along)
+    across = jnp.where(flat, jnp.broadcast_to(jnp.array([0.0, 0.0, 1.0]), across.shape), across)
+    along, across = along / length(along), across / length(across)
+    return quaternion_from_matrix(jnp.stack([jnp.cross(along, across), along, across], -1))
+
+
+def product(first: Array, second: Array) -> Array:
+    """Hamilton's, (..., 4) w x y z: the rotation of `second` and then of `first`."""
+    w, v = first[..., :1], first[..., 1:]
+    x, u = second[..., :1], second[..., 1:]
+    return jnp.concatenate([w * x - (v * u).sum(-1, keepdims=True), w * u + x * v + jnp.cross(v, u)], -1)
+
+
+def upper(quaternion: Array) -> Array:
+    """Of q and -q, which are one rotation, the one with w >= 0, as targets are."""
+    return jnp.where(quaternion[..., :1] < 0, -quaternion, quaternion)
 
 
 def relative_joints(joints: Array, root: Array) -> Array:

@@ -17,7 +17,7 @@ from handjax.models import liftnet_objective
 from handjax.models.liftnet import LiftNet
 from handjax.models.objective import Batch, Outcome, Tree, counted, run
 from handjax.models.seednet import SeedNet
-from handjax.models.siknet import REFERENCE_BONE, SIKNet, length, relative_joints
+from handjax.models.siknet import REFERENCE_BONE, SIKNet, length, product, relative_joints
 from handjax.rotations import axis_angle_from_quaternion
 
 ROOT = 9
@@ -156,9 +156,7 @@ def _unit(quaternions: Array) -> Array:
 
 def _between(found: Array, true: Array) -> Array:
     """true^-1 found, (..., 4): the error in the frame that the true rotation turns to."""
-    w, v = true[..., :1], -true[..., 1:]
-    x, u = found[..., :1], found[..., 1:]
-    return jnp.concatenate([w * x - (v * u).sum(-1, keepdims=True), w * u + x * v + jnp.cross(v, u)], -1)
+    return product(jnp.concatenate([true[..., :1], -true[..., 1:]], -1), found)
 
 
 def _degrees(sine: Array, cosine: Array) -> Array:

@@ -3,9 +3,10 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from launch.freehand.anatomy import LITTLE, PARENTS, RING, THUMB
+from launch.freehand.anatomy import LITTLE, RING, THUMB
+from launch.freehand.flesh import Flesh, swollen
 from launch.freehand.implicit import project
-from launch.freehand.skeleton import Hand, joint_positions, joint_transforms, posed_hand
+from launch.freehand.skeleton import Hand, carried_by, joint_positions, joint_transforms, posed_hand
 from launch.freehand.skinning import hinge_coordinates, rise
 from launch.freehand.surface import part_field
 
@@ -14,6 +15,7 @@ FOLD_FROM = np.deg2rad(8.0)  # of flexion; below it no flesh meets
 GAP = 0.1  # mm from the skin of a fold to its middle plane
 REACH = 3.0  # half depths of the finger before and after a joint: skin that may touch in its fold
 BULGE, KNUCKLE_BULGE = 0.10, 0.10  # half depths that flesh pressed out of a right-angled fold swells
+FULLER = 3  # times that flesh is spread, and what crosses the fold by it pushed back
 # Flexed ring and little fingers arch the palm: their metacarpals turn at the wrist, the ball of the little finger
 # rises and the hollow deepens. Middle (share of breadth, of length), half width and half length, mm to the palm's side
 # of a flat hand at a right angle, and how much of it each finger does.
@@ -21,11 +23,12 @@ ARCH = (((0.31, 0.20), (15.0, 30.0), 2.2), ((0.03, 0.27), (15.0, 24.0), -1.5))
 ARCH_SHARE = {1 + 3 * RING: 0.4, 1 + 3 * LITTLE: 0.6}
 
 
-def bent_skin(vertices, weights, hand: Hand, pose: np.ndarray) -> np.ndarray:
+def bent_skin(vertices, weights, hand: Hand, pose: np.ndarray, flesh: Flesh) -> np.ndarray:
     """(V, 3) mm after the turns of `pose` (15, 3): of one joint, or of several that hang from the wrist.
 
     Skin goes round a joint on arcs, as far as its share of the turn. From there the back of a hinge goes onto the
-    posed implicit surface; inside the fold flesh meets flesh in the plane that halves the angle, and swells.
+    posed implicit surface; inside the fold flesh meets flesh in the plane that halves the angle, and swells. What the
+    bones beside the joint have then lost or won of their flesh is spread over them.
     """
     turned = (1 + np.flatnonzero(np.abs(pose).max(axis=1) > 1e-9)).tolist()
     if set(turned) <= set(BASES):
@@ -33,19 +36,13 @@ def bent_skin(vertices, weights, hand: Hand, pose: np.ndarray) -> np.ndarray:
     else:
         (hinge,) = turned
         moved = moved_by_hinge(vertices, weights, hand, hinge, pose)
-    for joint in turned:
-        inside = fold_share(vertices, moved, weights, hand, joint, pose[joint - 1])
-        moved = folded(vertices, moved, inside, hand, joint, pose[joint - 1])
+    folds = {joint: fold_share(vertices, moved, weights, hand, joint, pose[joint - 1]) for joint in turned}
+    for round_number in range(FULLER + 1):
+        if round_number:
+            moved = swollen(moved, vertices, weights, hand, turned, flesh)
+        for joint, inside in folds.items():
+            moved = folded(vertices, moved, inside, hand, joint, pose[joint - 1])
     return moved
-
-
-def carried_by(joint: int) -> np.ndarray:
-    """(16,) 1 for the joint and those that hang from it."""
-    carried = np.zeros(len(PARENTS))
-    carried[joint] = 1.0
-    for child in range(joint + 1, len(PARENTS)):
-        carried[child] = carried[PARENTS[child]]
-    return carried
 
 
 def arc(vertices, centre, share, turn) -> np.ndarray:

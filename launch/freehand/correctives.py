@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from launch.freehand.anatomy import PARENTS, THUMB
 from launch.freehand.bending import BASES, bent_skin
+from launch.freehand.flesh import Flesh, flesh_at_rest
 from launch.freehand.limits import LIMITS
 from launch.freehand.skeleton import Hand, joint_axes, joint_positions, joint_transforms
 from launch.freehand.topology import boundary_vertices
@@ -24,11 +25,11 @@ def fit_correctives(vertices, faces, weights, hand: Hand) -> np.ndarray:
     One joint at a time, but the four knuckles together: neighbours share the webs between them.
     """
     correctives = np.zeros((len(vertices), 15, 9, 3))
-    rim = boundary_vertices(faces)
+    rim, flesh = boundary_vertices(faces), flesh_at_rest(vertices, faces, weights)
     for joints in GROUPS:
         poses = [single(joint, turn) for joint in joints for turn in turns(hand, joint)]
         poses += knuckle_poses(hand) if joints == KNUCKLES else []
-        targets = np.array([corrective_target(vertices, weights, hand, pose) for pose in poses])
+        targets = np.array([corrective_target(vertices, weights, hand, pose, flesh) for pose in poses])
         targets[:, rim] = 0.0
         correctives[:, np.array(joints) - 1] = fit_group(joints, np.array(poses), targets)
     return correctives.transpose(0, 3, 1, 2).reshape(len(vertices), 3, 135)
@@ -38,7 +39,7 @@ def fit_group(joints, poses: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """(P, 15, 3), (P, V, 3) -> (V, joints, 9, 3), each vertex from the joints that bend its skin by themselves."""
     columns = np.array(joints) - 1
     features = np.array([pose_features(pose) for pose in poses]).reshape(len(poses), 15, 9)[:, columns]
-    importance = 0.2 + np.abs(poses).max(axis=(1, 2)) ** 2
+    importance = 0.2 + np.abs(poses).max(axis=(1, 2)) ** 4
     turning = np.abs(poses[:, columns]).max(axis=2) > 0.0
     length = np.linalg.norm(targets, axis=2)
     alone = turning & (turning.sum(axis=1) == 1)[:, None]
@@ -93,10 +94,10 @@ def pose_features(pose: np.ndarray) -> np.ndarray:
     return (Rotation.from_rotvec(pose).as_matrix() - np.eye(3)).ravel()
 
 
-def corrective_target(vertices, weights, hand: Hand, pose: np.ndarray) -> np.ndarray:
+def corrective_target(vertices, weights, hand: Hand, pose: np.ndarray, flesh: Flesh) -> np.ndarray:
     """(V, 3) what to add to the rest shape so that skinning lands on the bent skin."""
     transforms = joint_transforms(joint_positions(hand.skeleton), pose)
     blended = np.einsum("vj,jab->vab", weights, transforms)
     skinned = np.einsum("vab,vb->va", blended[:, :, :3], vertices) + blended[:, :, 3]
-    offset = bent_skin(vertices, weights, hand, pose) - skinned
+    offset = bent_skin(vertices, weights, hand, pose, flesh) - skinned
     return np.linalg.solve(blended[:, :, :3], offset[..., None])[..., 0]

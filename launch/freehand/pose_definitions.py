@@ -89,7 +89,7 @@ V_FINGERS: Fingers = {"index": (2.0, 3.0, 2.0, 13.0), "middle": (2.0, 3.0, 2.0, 
 U_FINGERS: Fingers = {"index": (2.0, 3.0, 2.0, -5.0), "middle": (2.0, 3.0, 2.0, 1.0)}
 W_FINGERS: Fingers = {"index": (0.0, 3.0, 2.0, 12.0), "middle": (0.0, 3.0, 2.0, 1.0), "ring": (2.0, 3.0, 2.0, -9.0)}
 FIST: Fingers = {**curled(*POINTED_AT), "index": (80.0, 94.0, 58.0, 3.0), "firm": POINTED_AT}
-FIST_THUMB = touch("thumb.pulp", "middle.middle.dorsal", 8.0)
+FIST_THUMB = touch("thumb.pulp", "middle.middle.dorsal", 4.0)
 ON_INDEX = touch("thumb.pulp", "index.middle.dorsal")
 ON_RING = touch("thumb.pulp", "ring.middle.dorsal")
 CROSSED: Fingers = {"index": (14.0, 10.0, 6.0, -14.0), "middle": (2.0, 22.0, 12.0, 10.0)}
@@ -118,7 +118,7 @@ REST = {
 
 COUNTING = {
     "european_one": ask(**curled(*POINTED_AT), thumb=UP),
-    "european_two": ask(index=(0, 3, 2, 6), **curled("middle", "ring", "little"), thumb=OUT),
+    "european_two": ask(index=(0, 3, 2, 6), middle=(77, 93, 63), **curled("ring", "little"), thumb=OUT),
     "european_three": ask(**V_FINGERS, **curled("ring", "little"), thumb=OUT),
     "european_four": ask(**W_FINGERS, little=(70, 92, 55), thumb=OUT),
     "european_five": ask(**SPREAD, thumb=((-14, 14, 2), -4, -10)),
@@ -131,8 +131,8 @@ COUNTING = {
     "american_five": ask(**SPREAD, thumb=((-6, 18, -4), 0, -4)),
     "chinese_six": ask(**curled("index", "middle", "ring"), little=(-2, 3, 2, -14), thumb=OUT),
     "chinese_seven": ask(
-        touch("thumb.pulp", "index.pulp", 10.0),
-        touch("thumb.pulp", "middle.pulp", 10.0),
+        touch("thumb.pulp", "index.pulp", 12.0),
+        touch("thumb.pulp", "middle.pulp", 12.0),
         index=(62, 30, 15, -6),
         middle=(62, 32, 15, 2),
         **curled("ring", "little"),

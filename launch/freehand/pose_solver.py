@@ -89,13 +89,15 @@ class Solver:
         self._jacobian = jax.jit(jax.jacfwd(problem))
         self._skin = jax.jit(lambda degrees: posed_skin(model, degrees))
 
-    def solve(self, request: Request) -> tuple[np.ndarray, dict[str, float]]:
+    def solve(self, request: Request, near: np.ndarray | None = None) -> tuple[np.ndarray, dict[str, float]]:
         """-> (5, 3, 3) degrees inside the limits, and what is left, mm: of contacts, of what is held, of skin in skin.
 
-        Skin that enters other skin is looked for after each solution and pushed out in the next.
+        near (5, 3, 3): degrees to search from, the request's own if None. Skin that enters other skin is looked for
+        after each solution and pushed out in the next.
         """
         problem = as_problem(self.model, request)
-        unknowns = np.concatenate([np.clip(problem.start, *self.limits.T), problem.round_start])
+        degrees = np.ravel(request.degrees if near is None else near)
+        unknowns = np.concatenate([np.clip(degrees, *self.limits.T), problem.round_start])
         known: dict[int, np.ndarray] = {}
         best, least, least_missed = unknowns, np.inf, np.inf
         for _ in range(ROUNDS):

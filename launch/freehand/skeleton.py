@@ -80,6 +80,15 @@ def joint_axes(skeleton: Skeleton) -> np.ndarray:
     return np.stack([-side, dorsal, distal], axis=1)
 
 
+def carried_by(joint: int) -> np.ndarray:
+    """(16,) 1 for the joint and those that hang from it."""
+    carried = np.zeros(len(PARENTS))
+    carried[joint] = 1.0
+    for child in range(joint + 1, len(PARENTS)):
+        carried[child] = carried[PARENTS[child]]
+    return carried
+
+
 def joint_transforms(joints: np.ndarray, pose: np.ndarray) -> np.ndarray:
     """(16, 3), (15, 3) axis-angle -> (16, 3, 4) rest space to posed space, the wrist fixed."""
     local = np.concatenate([np.eye(3)[None], Rotation.from_rotvec(pose).as_matrix()])

@@ -74,6 +74,30 @@ def compact(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.nda
     return vertices[used], renumbered.reshape(-1, 3)
 
 
+def boundary_loops(faces: np.ndarray) -> list[list[int]]:
+    """Every rim of an open mesh, in the direction of its faces' edges."""
+    pairs, counts = edges(faces)
+    lonely = {tuple(pair) for pair in pairs[counts == 1].tolist()}
+    directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).tolist()
+    following: dict[int, list[int]] = {}
+    for start, end in directed:
+        if (min(start, end), max(start, end)) in lonely:
+            following.setdefault(start, []).append(end)
+    loops = []
+    while following:
+        loop = [min(following)]
+        while loop[-1] in following:
+            ends = following[loop[-1]]
+            end = ends.pop()
+            if not ends:
+                del following[loop[-1]]
+            if end == loop[0]:
+                break
+            loop.append(end)
+        loops.append(loop)
+    return loops
+
+
 def without_slivers(faces: np.ndarray) -> np.ndarray:
     """Drops faces that name a vertex twice."""
     first, second, third = faces.T
