@@ -19,7 +19,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # Tests compile far longer than they compute. One that computes long asks for more by `jax.jit`'s `compiler_options`.
 jax.config.update("jax_disable_most_optimizations", True)
 # The first call of a jitted function compiles, which no deadline allows for.
-hypothesis.settings.register_profile("handjax", deadline=None, derandomize=True, max_examples=100)
+hypothesis.settings.register_profile("handjax", deadline=None, derandomize=True, max_examples=60)
 hypothesis.settings.load_profile("handjax")
 
 

@@ -65,6 +65,7 @@ def error_mm(one: mano.HandParams, other: mano.HandParams) -> float:
     return 1e3 * float(np.linalg.norm(keypoints(one) - keypoints(other), axis=-1).mean())
 
 
+@pytest.mark.slow
 def test_hands_are_found_again_by_mask_and_depth_alone(trials):
     none_seen = jnp.full((21, 2), jnp.nan, jnp.float32), jnp.ones(21)
     for truth, start in trials:

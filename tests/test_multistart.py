@@ -55,6 +55,7 @@ def result(points):
     return fitted(seen(points), CAMERA.focal, jnp.ones((COUNT, 21)))
 
 
+@pytest.mark.slow
 def test_seven_in_ten_hands_are_found_within_a_centimetre_by_one_of_two_hypotheses(result, points):
     found = result.hypotheses.keypoints
     errors = np.stack([scale_aligned_mm(found[:, hypothesis], points) for hypothesis in (0, 1)])

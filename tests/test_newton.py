@@ -48,7 +48,7 @@ def solution(given) -> newton.Solution:
     return together(given, 60)
 
 
-@pytest.mark.parametrize("lanes", [4, 16])
+@pytest.mark.parametrize("lanes", [4, pytest.param(16, marks=pytest.mark.slow)])
 def test_a_hand_in_the_queue_ends_as_it_does_among_all(given, solution, lanes):
     in_turn = quick_jit(
         lambda given: minimise_in_turn(free_hand(), unknowns(given[0]), given, energies, SOLVER, lanes=lanes)

@@ -132,6 +132,7 @@ def tasks():
         }
 
 
+@pytest.mark.slow
 def test_keypoints_are_trained_while_the_inverse_kinematics_stand_still(tasks):
     before, after, metrics = crop_batches.updated(tasks["keypoints"], drawn(), BATCH)
     assert PLACED <= metrics.keys() and np.isfinite(list(metrics.values())).all()

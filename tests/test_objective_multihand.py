@@ -191,6 +191,7 @@ def test_each_peak_finds_one_hand_and_none_beyond_its_reach(distances, found):
     assert multihand_scores.matched(jnp.array(distances), ~both, both).tolist() == [0, 0]
 
 
+@pytest.mark.slow
 def test_heads_that_the_first_stage_does_not_train_stay_as_they_are(model, variables, batch):
     heads = ("multihand/centers_head", "multihand/sides_head")
     state = start(variables, OPTIMISER, frozen=heads)

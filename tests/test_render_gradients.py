@@ -93,7 +93,7 @@ def errors(picture, target) -> jax.Array:
     return jnp.stack([square[..., 0].sum(), square[..., 1].sum(), square[..., 2:].sum()])
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_gradients_point_where_differences_of_finely_sampled_pictures_do(count):
     scene = hands(count)
     turn, middle = np.array([[0.9968, -0.0799, 0], [0.0799, 0.9968, 0], [0, 0, 1]]), scene.vertices.mean(axis=0)

@@ -58,7 +58,7 @@ def window(params, pixels, confidence, bone_length, smoothness):
     )
 
 
-@pytest.fixture(scope="module", params=[1, 2])
+@pytest.fixture(scope="module", params=[pytest.param(1, marks=pytest.mark.slow), 2])
 def fits(request):
     """Truth, and the window with and without smoothness, of keypoints with 2 px of noise and a gap."""
     truth = trajectory(request.param)
