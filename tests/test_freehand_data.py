@@ -1,6 +1,5 @@
 """The hand that ships with the library is a sound mesh, a sound rig and a plausible hand."""
 
-import functools
 import hashlib
 import subprocess
 import sys
@@ -353,11 +352,9 @@ def test_thumb_and_index_finger_meet(hand, posed, name):
 
 
 @pytest.mark.slow
-def test_the_generator_makes_the_shipped_hands_again(stored, resolution, tmp_path_factory):
+def test_the_generator_makes_the_shipped_hands_again(stored, resolution, made_again):
     """Needs the extra `hand`; two minutes for all three."""
-    for name in ("scipy", "skimage", "fast_simplification"):
-        pytest.importorskip(name)
-    with np.load(made_again(tmp_path_factory) / FILES[resolution], allow_pickle=False) as archive:
+    with np.load(made_again / FILES[resolution], allow_pickle=False) as archive:
         again = {name: archive[name] for name in archive.files}
     assert again.keys() == stored.keys()
     # Another machine's rounding may number the vertices differently; where it does not, all is the same.
@@ -372,8 +369,10 @@ def test_the_generator_makes_the_shipped_hands_again(stored, resolution, tmp_pat
             np.testing.assert_array_equal(again[name], array, err_msg=name)
 
 
-@functools.cache
+@pytest.fixture(scope="module")
 def made_again(tmp_path_factory) -> Path:
+    for name in ("scipy", "skimage", "fast_simplification"):
+        pytest.importorskip(name)
     folder = tmp_path_factory.mktemp("hands")
     command = [sys.executable, "-m", "launch.freehand", f"--out={folder}"]
     subprocess.run(command, check=True, cwd=Path(__file__).resolve().parents[1])
