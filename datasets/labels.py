@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
+from datasets import schema
 from handjax.camera import from_opencv_pixels
 from handjax.image_header import HEAD_BYTES, image_kind, is_whole
 
@@ -37,6 +38,23 @@ def project(matrix: np.ndarray, points: ArrayLike) -> np.ndarray:
     depth = np.where(in_front, points[..., 2:], 1.0)
     pixels = (points @ matrix.T)[..., :2] / depth
     return np.where(in_front, pixels, np.nan)
+
+
+def put_points(
+    found: dict[str, np.ndarray], slot: int, side: int, matrix: np.ndarray, points: np.ndarray, known: np.ndarray
+) -> None:
+    """Writes a hand of which 3D keypoints alone are given, (21, 3) metres of which `known` (21,) are there, and their
+    projections, of those in front of the camera."""
+    pixels = project(matrix, points)
+    schema.put_hand(
+        found,
+        slot,
+        side,
+        keypoints_2d=pixels,
+        keypoints_2d_valid=known & np.isfinite(pixels).all(-1),
+        keypoints_3d=points,
+        keypoints_3d_valid=known,
+    )
 
 
 def read_rgb(data: bytes, name: str) -> np.ndarray:

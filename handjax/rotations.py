@@ -124,6 +124,14 @@ def matrix_from_quaternion(quaternion: Array) -> Array:
     return jnp.stack(entries, -1).reshape(*quaternion.shape[:-1], 3, 3)
 
 
+def multiply_quaternions(left: Array, right: Array) -> Array:
+    """Hamilton's product of (..., 4) (w, x, y, z): turns as `right` does and then as `left`; of any lengths."""
+    check_last_axes("left", left, (4,))
+    check_last_axes("right", right, (4,))
+    w, v, x, u = left[..., :1], left[..., 1:], right[..., :1], right[..., 1:]
+    return jnp.concatenate([w * x - (v * u).sum(-1, keepdims=True), w * u + x * v + jnp.cross(v, u)], -1)
+
+
 def quaternion_from_matrix(matrix: Array) -> Array:
     """(..., 3, 3) rotation -> (..., 4) unit quaternion (w, x, y, z), w >= 0.
 

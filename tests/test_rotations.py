@@ -298,3 +298,13 @@ def test_a_wrong_last_axis_is_named(function):
     argument = {"axis_angle": "axis_angle", "quaternion": "quaternion", "6d": "six", "matrix": "matrix"}[name]
     with pytest.raises(ValueError, match=rf"{argument} must have shape \(\.\.\., .*got \(2, 7\)"):
         function(np.zeros((2, 7), np.float32))
+
+
+def test_a_product_of_quaternions_turns_as_the_product_of_their_matrices():
+    left, right = (rotations.quaternion_from_axis_angle(jnp.asarray(each[::5])) for each in (VECTORS, VECTORS[::-1]))
+    product = jax.jit(rotations.multiply_quaternions)(2.0 * left, right)
+    expected = jnp.matmul(*map(rotations.matrix_from_quaternion, (left, right)), precision="highest")
+    np.testing.assert_allclose(rotations.matrix_from_quaternion(product), expected, atol=3e-6)
+    np.testing.assert_allclose(jnp.linalg.norm(product, axis=-1), 2.0, rtol=1e-5)
+    with pytest.raises(ValueError, match="right"):
+        rotations.multiply_quaternions(left, right[:, :3])

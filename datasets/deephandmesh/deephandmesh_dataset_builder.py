@@ -146,16 +146,7 @@ def example(root: epath.Path, view: View, camera: StudioCamera) -> dict:
         points = conventions.to_common("deephandmesh", conventions.one_hand("interhand", joints, side))
         known = np.isfinite(points).all(-1)
         if known.any():
-            pixels = labels.project(matrix, points)
-            schema.put_hand(
-                found,
-                slot,
-                slot,
-                keypoints_2d=pixels,
-                keypoints_2d_valid=known & np.isfinite(pixels).all(-1),
-                keypoints_3d=points,
-                keypoints_3d_valid=known,
-            )
+            labels.put_points(found, slot, slot, matrix, points, known)
     depth = np.zeros((height, width), np.float32)
     stored = root / f"annotations/depthmaps/{view.subject}/{int(view.digits):06d}/depthmap{view.camera}.pkl"
     if stored.exists():

@@ -164,18 +164,8 @@ def example(picture: epath.Path, tips: np.ndarray, config: DexterConfig) -> dict
     points = conventions.to_common("dexter_object", tips @ turn.T + shift)
     known = conventions.common_valid("dexter_object") & np.isfinite(points).all(-1)
     matrix = labels.intrinsics_from_opencv(config.color)
-    pixels = labels.project(matrix, points)
-
     found = schema.blank(1)
     found["intrinsics"][:], found["intrinsics_valid"][()] = matrix, True
-    schema.put_hand(
-        found,
-        0,
-        schema.LEFT,
-        keypoints_2d=pixels,
-        keypoints_2d_valid=known & np.isfinite(pixels).all(-1),
-        keypoints_3d=points,
-        keypoints_3d_valid=known,
-    )
+    labels.put_points(found, 0, schema.LEFT, matrix, points, known)
     # Bitmaps, which TFDS does not decode: stored as PNG.
     return found | {"image": labels.read_rgb(picture.read_bytes(), str(picture))}

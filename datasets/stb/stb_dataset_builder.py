@@ -117,19 +117,9 @@ def example(folder: epath.Path, frame: int, labelled: np.ndarray, config: StbCon
     palm, wrist = points[0].copy(), wrist_of_palm(points, config.wrist)
     known = np.ones(21, bool) if wrist is not None else conventions.common_valid("stb")
     points[0] = palm if wrist is None else wrist
-    pixels = labels.project(matrix, points)
-
     found = schema.blank(1)
     found["intrinsics"][:], found["intrinsics_valid"][()] = matrix, True
-    schema.put_hand(
-        found,
-        0,
-        schema.LEFT,
-        keypoints_2d=pixels,
-        keypoints_2d_valid=known & np.isfinite(pixels).all(-1),
-        keypoints_3d=points,
-        keypoints_3d_valid=known,
-    )
+    labels.put_points(found, 0, schema.LEFT, matrix, points, known)
     found["palm_2d"] = labels.project(matrix, palm[None]).astype(np.float32)
     found["palm_3d"] = palm[None].astype(np.float32)
     pictures: dict = {"image": manual.picture(folder / f"{IMAGES[config.camera]}_{frame}.png")}

@@ -18,6 +18,7 @@ from handjax.infer.boxes import faces_of
 from handjax.infer.checks import check_all, check_count, check_one_camera, check_picture
 from handjax.infer.crops import crop_image
 from handjax.mano import HandModel
+from handjax.models.backbone import like_imagenet
 from handjax.models.multihand import MultiHand
 from handjax.models.multihand_decode import (
     DEPTH_RULE,
@@ -32,9 +33,6 @@ from handjax.predict.fit import right_hand
 SIZE = 512
 """Side in pixels of the square that a picture is brought into."""
 BATCH_SIZE = 4
-IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
-"""Of red, green and blue."""
 
 
 class FoundHands(NamedTuple):
@@ -180,9 +178,7 @@ def _multihand_batch(
 
 def _normalised(squares: Array, bgr: bool) -> Array:
     """As the network was trained; blue first is scaled by the numbers of red first, as published."""
-    ordered = squares[..., ::-1] if bgr else squares
-    shape = (1, 1, 1, 3)
-    return (ordered - IMAGENET_MEAN.reshape(shape)) / IMAGENET_STD.reshape(shape)
+    return like_imagenet(squares[..., ::-1] if bgr else squares)
 
 
 def _found(model: HandModel, slots: _Slots, camera: Camera) -> FoundHands:

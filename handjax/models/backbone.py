@@ -1,8 +1,11 @@
-"""ImageNet weights for the residual network inside another one: from a torchvision state_dict that the user has."""
+"""A residual network of ImageNet inside another one: its weights, from a torchvision state_dict that the user has, and
+pictures as it knows them."""
 
 from collections.abc import Mapping
 
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from handjax.torch_weights import to_state_dict, to_variables
 from handjax.torch_weights.names import COUNTER, Variables
@@ -10,6 +13,14 @@ from handjax.torch_weights.names import COUNTER, Variables
 RESNET_PARTS = ("conv1.", "bn1.", "layer")
 STEM_PARTS = ("conv1.", "bn1.")
 CLASSIFIER = "fc."
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of red, green and blue in [0, 1]."""
+
+
+def like_imagenet(images: Array) -> Array:
+    """(N, H, W, 3) in [0, 1] -> of mean 0 and deviation 1 over ImageNet."""
+    mean, deviation = (jnp.array(each, jnp.float32)[None, None, None] for each in (IMAGENET_MEAN, IMAGENET_STD))
+    return (images - mean) / deviation
 
 
 def with_backbone(variables: Variables, state_dict: Mapping[str, np.ndarray], prefix: str = "") -> Variables:

@@ -6,7 +6,7 @@ from flax import linen as nn
 from jax import Array
 
 from handjax.checks import check_last_axes
-from handjax.mano import KEYPOINT_PARENTS
+from handjax.losses import terms
 from handjax.models.layers import BatchNorm, Compute, Linear
 from handjax.rotations import axis_angle_from_quaternion
 
@@ -45,8 +45,7 @@ class IKNet(nn.Module):
 
 def bones(joints: Array) -> Array:
     """(..., 21, 3) -> (..., 21, 3): from each keypoint's parent to it; the wrist, which has none, gets 0."""
-    found = joints[..., 1:, :] - joints[..., jnp.array(KEYPOINT_PARENTS), :]
-    return jnp.concatenate([jnp.zeros_like(joints[..., :1, :]), found], -2)
+    return jnp.concatenate([jnp.zeros_like(joints[..., :1, :]), terms.bones(joints)], -2)
 
 
 def unit_quaternions(quaternions: Array) -> Array:

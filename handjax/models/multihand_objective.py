@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from handjax import mano, rotations, targets
@@ -21,6 +20,7 @@ from handjax.camera import project
 from handjax.losses import CountedSum, PixelSum
 from handjax.losses import multihand as losses
 from handjax.mano import HandModel
+from handjax.models.backbone import like_imagenet
 from handjax.models.multihand import MultiHand
 from handjax.models.multihand_decode import HandsAtCells, hands_at, published_camera
 from handjax.models.multihand_pictures import draw_hands, picture_terms
@@ -29,8 +29,6 @@ from handjax.targets import CenterMaps
 
 LEFT = 0
 KEYPOINT_STRIDE = 2
-IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 class PosedHands(NamedTuple):
@@ -96,8 +94,7 @@ def multihand(
 
 def normalised(image: Array) -> Array:
     """(B, S, S, 3) uint8 RGB -> as pictures of ImageNet are."""
-    shape = (1, 1, 1, 3)
-    return (image.astype(jnp.float32) / 255 - IMAGENET_MEAN.reshape(shape)) / IMAGENET_STD.reshape(shape)
+    return like_imagenet(image.astype(jnp.float32) / 255)
 
 
 def center_maps_of(batch: Batch, stride: int, channels: int = 1) -> CenterMaps:

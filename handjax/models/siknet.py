@@ -5,9 +5,14 @@ from flax import linen as nn
 from jax import Array
 
 from handjax.checks import check_last_axes
-from handjax.mano import KEYPOINT_PARENTS
+from handjax.losses.terms import bones
 from handjax.models.layers import Compute, Mlp
-from handjax.rotations import axis_angle_from_quaternion, matrix_from_quaternion, quaternion_from_matrix
+from handjax.rotations import (
+    axis_angle_from_quaternion,
+    matrix_from_quaternion,
+    multiply_quaternions,
+    quaternion_from_matrix,
+)
 
 REFERENCE_BONE = (0, 9)
 """Wrist and middle MCP: the unit of length is the distance between them."""
@@ -55,7 +60,9 @@ class SIKNet(nn.Module):
         shape = Mlp((*self.shape_widths, 10), compute=self.compute, name="shapereg_layers")(seen, train)
         quaternions = rotations.astype(jnp.float32).reshape(*lead, 16, 4)
         if palm is not None:
-            wrist = upper(product(palm, quaternions[..., 0, :]))
+            wrist = multiply_quaternions(palm, quaternions[..., 0, :])
+            # Of q and -q, which are one rotation, the one that targets have.
+            wrist = jnp.where(wrist[..., :1] < 0, -wrist, wrist)
             quaternions = jnp.concatenate([wrist[..., None, :], quaternions[..., 1:, :]], -2)
         return {
             "quaternions": quaternions,
@@ -81,11 +88,6 @@ def bone_directions(joints: Array) -> Array:
     return vectors / (length(vectors) + LENGTH_GUARD)
 
 
-def bones(joints: Array) -> Array:
-    """(..., 21, 3) -> (..., 20, 3)."""
-    return joints[..., 1:, :] - joints[..., jnp.array(KEYPOINT_PARENTS), :]
-
-
 def palm_rotation(joints: Array) -> Array:
     """(..., 21, 3) -> (..., 4) w x y z: turns (0, 1, 0) to the middle knuckle, seen from the wrist, and the plane of
     x and y to the palm's. The identity where wrist and knuckles lie on a line, with finite gradients."""
@@ -97,18 +99,6 @@ def palm_rotation(joints: Array) -> Array:
     across = jnp.where(flat, jnp.broadcast_to(jnp.array([0.0, 0.0, 1.0]), across.shape), across)
     along, across = along / length(along), across / length(across)
     return quaternion_from_matrix(jnp.stack([jnp.cross(along, across), along, across], -1))
-
-
-def product(first: Array, second: Array) -> Array:
-    """Hamilton's, (..., 4) w x y z: the rotation of `second` and then of `first`."""
-    w, v = first[..., :1], first[..., 1:]
-    x, u = second[..., :1], second[..., 1:]
-    return jnp.concatenate([w * x - (v * u).sum(-1, keepdims=True), w * u + x * v + jnp.cross(v, u)], -1)
-
-
-def upper(quaternion: Array) -> Array:
-    """Of q and -q, which are one rotation, the one with w >= 0, as targets are."""
-    return jnp.where(quaternion[..., :1] < 0, -quaternion, quaternion)
 
 
 def relative_joints(joints: Array, root: Array) -> Array:

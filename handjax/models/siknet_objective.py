@@ -17,8 +17,8 @@ from handjax.models import liftnet_objective
 from handjax.models.liftnet import LiftNet
 from handjax.models.objective import Batch, Outcome, Tree, counted, run
 from handjax.models.seednet import SeedNet
-from handjax.models.siknet import REFERENCE_BONE, SIKNet, length, product, relative_joints
-from handjax.rotations import axis_angle_from_quaternion
+from handjax.models.siknet import REFERENCE_BONE, SIKNet, length, relative_joints
+from handjax.rotations import axis_angle_from_quaternion, multiply_quaternions
 
 ROOT = 9
 MILLIMETRES = 1000.0
@@ -156,7 +156,7 @@ def _unit(quaternions: Array) -> Array:
 
 def _between(found: Array, true: Array) -> Array:
     """true^-1 found, (..., 4): the error in the frame that the true rotation turns to."""
-    return product(jnp.concatenate([true[..., :1], -true[..., 1:]], -1), found)
+    return multiply_quaternions(jnp.concatenate([true[..., :1], -true[..., 1:]], -1), found)
 
 
 def _degrees(sine: Array, cosine: Array) -> Array:
