@@ -133,8 +133,7 @@ def generator(seed: int, which: int, epoch: int, place: int) -> np.random.Genera
 def draw_change(augmentation: Augmentation, random: np.random.Generator) -> Change:
     """Always the same number of draws, so that one field changes nothing but itself."""
     shares, side = random.random(6), random.standard_normal()
-    spread = augmentation.side_spread
-    side = np.clip(1 + spread * side, 1 - spread, 1 + spread)
+    side = 1 + augmentation.side_spread * min(max(side, -1.0), 1.0)
     return Change(
         fill=np.float32(_between(augmentation.fill, shares[0]) / side),
         zoom=np.float32(_between(augmentation.zoom, shares[1]) / side),

@@ -11,6 +11,14 @@ from datasets.schema import HAND, IMAGE, VERTICES
 from handjax.image_header import HEAD_BYTES, image_kind, image_size, is_whole
 
 PICTURES = ("image", "mask", "depth")
+JPEG_END = b"\xff\xd9"
+REDUCED = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+"""How many times smaller an image is decoded, in OpenCV's flags."""
 
 
 class Record(NamedTuple):
@@ -52,24 +60,34 @@ def read_record(features: Any, data: bytes, slots: int, vertices: bool) -> Recor
     return Record(stored["name"].bytes_list.value[0].decode("utf-8", "replace"), labels, pictures, frame)
 
 
-def read_picture(record: Record, name: str) -> np.ndarray | None:
+def reduction(record: Record, shrink: int) -> int:
+    """How much smaller, 1, 2, 4 or 8 times, the image can be decoded if it is to shrink as much: JPEG files can."""
+    if image_kind(record.pictures["image"][:HEAD_BYTES]) != "JPEG":
+        return 1
+    return max(times for times in REDUCED if times <= shrink)
+
+
+def read_picture(record: Record, name: str, reduced: int = 1) -> np.ndarray | None:
     """image (H, W, 3) uint8 BGR, as OpenCV wants it; mask (H, W) uint8, depth (H, W) float32; None where not valid.
 
-    Raises ValueError for a picture that is damaged, cut off, or not of the image's size.
+    reduced: of an image, a `reduction`: its sides become so many times shorter, rounded up. Raises ValueError for a
+    picture that is damaged, cut off, or not of the image's size.
     """
     if name not in record.pictures or (name != "image" and not record.labels[f"{name}_valid"]):
         return None
-    picture = _decode(name, record.pictures[name])
-    if picture.shape[1::-1] != record.frame:
-        raise ValueError(f"{name} must be {record.frame} px wide and high, got {picture.shape[1::-1]}")
+    picture = _decode(name, record.pictures[name], reduced)
+    frame = tuple(-(-side // reduced) for side in record.frame)
+    if picture.shape[1::-1] != frame:
+        raise ValueError(f"{name} must be {frame} px wide and high, got {picture.shape[1::-1]}")
     return picture
 
 
-def _decode(name: str, data: bytes) -> np.ndarray:
+def _decode(name: str, data: bytes, reduced: int) -> np.ndarray:
     kind = image_kind(data[:HEAD_BYTES])
-    if kind is None or not is_whole(kind, data):
+    # A file that ends as JPEG files do need not be walked through.
+    if kind is None or not (kind == "JPEG" and data.endswith(JPEG_END) or is_whole(kind, data)):
         raise ValueError(f"{name} must be a whole picture, got {len(data)} bytes that are not one")
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION if name == "image" else cv2.IMREAD_UNCHANGED
+    flags = REDUCED[reduced] | cv2.IMREAD_IGNORE_ORIENTATION if name == "image" else cv2.IMREAD_UNCHANGED
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if picture is None:
         raise ValueError(f"{name} must be a picture, got {kind} that cannot be decoded")
@@ -81,4 +99,5 @@ def _decode(name: str, data: bytes) -> np.ndarray:
 
 def _label(feature: Any, shape: tuple[int, ...], kind: type) -> np.ndarray:
     values = feature.float_list.value if kind is np.float32 else feature.int64_list.value
-    return np.array(values, kind).reshape(shape)
+    # A slice is a list, which NumPy reads faster than what it is cut from.
+    return np.array(values[:], kind).reshape(shape)

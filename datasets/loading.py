@@ -10,8 +10,8 @@ import numpy as np
 from datasets import mix, schema
 from datasets.augment import Augmentation, Change, draw_change, generator
 from datasets.colours import recolour
-from datasets.decoding import Record, read_picture, read_record
-from datasets.placing import place_image, place_labels, place_map
+from datasets.decoding import Record, read_picture, read_record, reduction
+from datasets.placing import place_image, place_labels, place_map, shrinkage, stretched
 from datasets.records import Records
 
 PICTURE_KINDS = {"image": np.uint8, "mask": np.int8, "depth": np.float32}
@@ -90,7 +90,7 @@ class Loader:
         if self.per_hand:
             changes = [change._replace(mirror=np.bool_(self.to_right)) for change in changes]
         labels, affines = place_labels(
-            {name: np.stack([one.record.labels[name] for one in rows]) for name in rows[0].record.labels},
+            {name: np.array([one.record.labels[name] for one in rows]) for name in rows[0].record.labels},
             np.array([one.record.frame for one in rows], np.float32),
             np.array([one.slot for one in rows], np.int32),
             Change(*map(np.stack, zip(*changes, strict=True))),
@@ -99,7 +99,8 @@ class Loader:
         )
         shape = (len(rows), self.size, self.size)
         for name in self.pictures:
-            labels[name] = np.zeros((*shape, 3) if name == "image" else shape, PICTURE_KINDS[name])
+            # Images are drawn on all over, where there is one.
+            labels[name] = np.empty((*shape, 3), np.uint8) if name == "image" else np.zeros(shape, PICTURE_KINDS[name])
         for row in np.flatnonzero(usable).tolist():
             try:
                 self._draw(rows[row], affines[row], {name: labels[name][row] for name in self.pictures}, randoms[row])
@@ -122,10 +123,11 @@ class Loader:
 
     def _draw(self, one: Loaded, affine: np.ndarray, shown: dict[str, np.ndarray], random: np.random.Generator) -> None:
         for name, out in shown.items():
-            if (picture := read_picture(one.record, name)) is None:
+            reduced = reduction(one.record, shrinkage(affine)) if name == "image" else 1
+            if (picture := read_picture(one.record, name, reduced)) is None:
                 continue
             if name == "image":
-                place_image(picture, affine, out)
+                place_image(picture, stretched(affine, reduced), out)
                 recolour(out, self.augmentation, random)
             else:
                 values = place_map(picture, affine, self.size)
@@ -139,16 +141,17 @@ class Loader:
         count = self.sets[item.which].count
         for ahead in range(count):
             # Not the generator of the augmentations: those must not depend on how many hands there are.
-            random = np.random.default_rng([self.seed, _HAND, item.which, item.epoch, item.place, ahead])
+            seed = [self.seed, _HAND, item.which, item.epoch, item.place, ahead]
             record = mix.record_of(mix.Draw(item.which, item.epoch, item.place), count, self.seed, ahead)
-            if (found := self._read(item.which, record, -1, random)) is not None:
+            if (found := self._read(item.which, record, -1, seed)) is not None:
                 return found
         raise ValueError(
             f"{self.sets[item.which].name} must show a hand with a box, but none of its {count} records does"
         )
 
-    def _read(self, which: int, record: int, slot: int, random: np.random.Generator | None) -> Loaded | None:
-        """A record and which of its hands, or None if it is damaged or has not got that hand."""
+    def _read(self, which: int, record: int, slot: int, seed: list[int] | None) -> Loaded | None:
+        """A record and which of its hands, chosen by the seed if there is one; None if it is damaged or has not got
+        that hand."""
         if self._too_many is not None:
             raise self._too_many
         if record in self.corrupt[which]:
@@ -160,8 +163,8 @@ class Loader:
             name = found.name
             if self.per_hand:
                 hands = np.flatnonzero(found.labels["valid"] & _has_box(found.labels["box"]))
-                if random is not None:
-                    slot = int(hands[random.integers(len(hands))]) if len(hands) else -1
+                if seed is not None and len(hands):
+                    slot = int(hands[np.random.default_rng(seed).integers(len(hands)) if len(hands) > 1 else 0])
                 if slot not in hands:
                     return None
             return Loaded(found, slot, which, record)

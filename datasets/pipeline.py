@@ -8,7 +8,7 @@ for batch in training_batches(sets, Settings(augmentation="bihand", per_hand=Tru
 import dataclasses
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -134,7 +134,7 @@ def training_batches(
 
     def batches() -> Iterator[Batch]:
         places = mix.draws(position, counts, weights)
-        for loaded in _loaded(loader, chunks, size, batch_size // size, threads):
+        for loaded in _loaded(loader, chunks(), batch_size // size, threads):
             for _ in range(batch_size * processes - 1):
                 next(places)
             yield _batch(loaded, next(places)[1])
@@ -165,13 +165,12 @@ def evaluation_batches(
     own = items[rank::processes]
     own += [NOTHING] * (-len(own) % size)
 
-    def chunks() -> Iterator[list[Item]]:
-        return (own[first : first + size] for first in range(0, len(own), size))
+    chunks = [own[first : first + size] for first in range(0, len(own), size)]
 
     def batches() -> Iterator[Batch]:
         held = {name: value[:0] for name, value in loader.chunk([NOTHING] * size).items()}
         made = 0
-        for loaded in _loaded(loader, chunks, size, 1, threads):
+        for loaded in _loaded(loader, iter(chunks), 1, threads, len(chunks)):
             held = {name: np.concatenate([held[name], value[loaded["usable"]]]) for name, value in loaded.items()}
             while len(held["usable"]) >= batch_size:
                 yield _batch({name: value[:batch_size] for name, value in held.items()}, None)
@@ -252,9 +251,9 @@ def _loader(sets: Sequence[Records], settings: Settings, seed: int) -> Loader:
 
 
 def _loaded(
-    loader: Loader, chunks: Callable[[], Iterator[list[Item]]], size: int, together: int, threads: int | None
+    loader: Loader, chunks: Iterator[list[Item]], together: int, threads: int | None, count: int = tf.int64.max
 ) -> Iterator[dict[str, np.ndarray]]:
-    """`together` chunks of `size` items at a time, in their order, loaded by so many threads."""
+    """`together` of the first `count` chunks at a time, in their order, loaded by so many threads."""
     threads = threads or os.cpu_count() or 1
     kinds = loader.kinds()
     failures: list[Exception] = []
@@ -268,9 +267,10 @@ def _loaded(
             raise
         return [loaded[name] for name in kinds]
 
-    rows = tf.TensorSpec((size, len(Item._fields)), tf.int64)
-    data = tf.data.Dataset.from_generator(
-        lambda: (np.array(items, np.int64) for items in chunks()), output_signature=rows
+    # Not `from_generator`: with Python 3.11 it makes the C library fetch memory for larger arrays from the system anew
+    # each time, in the whole process and for good, which takes as long as decoding.
+    data = tf.data.Dataset.range(count).map(
+        lambda _: tf.numpy_function(lambda: np.array(next(chunks), np.int64), [], tf.int64)
     )
     data = data.map(
         lambda packed: tf.numpy_function(load, [packed], list(kinds.values())),

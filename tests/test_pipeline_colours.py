@@ -8,8 +8,7 @@ from datasets.colours import GREY, recolour
 
 
 def recoloured(image, seed=0, **changes):
-    """RGB in, RGB out: what is read from a file comes as BGR."""
-    out = np.ascontiguousarray(image[..., ::-1])
+    out = image.copy()
     recolour(out, Augmentation(**changes), np.random.default_rng(seed))
     return out
 
