@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from datasets import manual, schema
-from datasets.synthetic import Settings, batch, frame, many, single, two
+from datasets.synthetic import Assets, Settings, assets, batch, frame, many, read_photos, single, two
 
 AT_ONCE = 16
 """Pictures of one key. Another number would draw others."""
@@ -22,7 +22,8 @@ CONVENTIONS = {
 
 @dataclasses.dataclass
 class SyntheticConfig(tfds.core.BuilderConfig):
-    """settings: what is drawn. train, test: how many pictures. seed: of both splits, which share no key.
+    """settings: what is drawn. train, test: how many pictures. seed: of both splits, which share no key. photos: a
+    folder of photographs without hands for some of the backgrounds. maps: masks and depths are stored too.
 
     Give one of your own as `config` for other pictures; its name is the folder's.
     """
@@ -31,6 +32,11 @@ class SyntheticConfig(tfds.core.BuilderConfig):
     train: int = 10_000
     test: int = 1_000
     seed: int = 0
+    photos: str = ""
+    maps: bool = True
+
+    def assets(self) -> Assets:
+        return assets()._replace(photos=read_photos(self.photos).photos) if self.photos else assets()
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -53,7 +59,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         config = self.config
         metadata = CONVENTIONS | {"settings": repr(config.settings), "seed": config.seed}
         return self.dataset_info_from_configs(
-            features=schema.features(config.settings.slots, mask=True, depth=True),
+            features=schema.features(config.settings.slots, mask=config.maps, depth=config.maps),
             supervised_keys=None,
             disable_shuffling=True,
             metadata=tfds.core.MetadataDict(metadata),
@@ -65,14 +71,23 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, split: str, count: int) -> Iterator[tuple[int, dict]]:
         key = jax.random.fold_in(jax.random.key(self.config.seed), SPLITS.index(split))
+        source = self.config.assets()
         for first in range(0, count, AT_ONCE):
-            drawn = jax.device_get(batch(jax.random.fold_in(key, first // AT_ONCE), AT_ONCE, self.config.settings))
+            one_key = jax.random.fold_in(key, first // AT_ONCE)
+            drawn = jax.device_get(batch(one_key, AT_ONCE, self.config.settings, source))
             for index in range(first, min(first + AT_ONCE, count)):
                 one = {name: values[index - first] for name, values in drawn.items()}
-                yield manual.ordered_key(index, count), example(f"{split}/{index:08d}", one)
+                yield manual.ordered_key(index, count), example(f"{split}/{index:08d}", one, self.config.maps)
 
 
-def example(name: str, drawn: dict[str, np.ndarray]) -> dict:
-    """One drawn picture with the axis that stored masks and depths have."""
+def example(name: str, drawn: dict[str, np.ndarray], maps: bool = True) -> dict:
+    """One drawn picture with the axis that stored masks and depths have, or without both."""
+    if not maps:
+        nothing = {"mask_valid": False, "depth_valid": False}
+        return (
+            {field: value for field, value in drawn.items() if field not in ("mask", "depth")}
+            | nothing
+            | {"name": name}
+        )
     pictures = {"mask": drawn["mask"].astype(np.uint8)[..., None], "depth": drawn["depth"][..., None]}
     return drawn | {"name": name} | pictures
