@@ -52,8 +52,10 @@ class Run:
         "", "Folder of the run; by default runs/<system>-<preset>. A run that was stopped goes on.", free=True
     )
     dataset: str = setting("", "A prepared TFDS set instead of synthetic data, e.g. rhd, or several: rhd,stb.")
+    dataset_weights: str = setting("", "How often each of --dataset is taken, e.g. 3,1; by default as large as it is.")
     split: str = setting("train", "Of --dataset, for training.")
-    evaluation_split: str = setting("test", "Of --dataset, for evaluation.", free=True)
+    evaluation_dataset: str = setting("", "Sets for evaluation, if others than --dataset.", free=True)
+    evaluation_split: str = setting("test", "Of the sets for evaluation.", free=True)
     data_dir: str = setting("", "Where TFDS sets are, if not in its default folder.", free=True)
     batch_size: int = setting(64, "Examples of a step, on all devices together.")
     steps: int = setting(10_000, "Updates of the whole run.")

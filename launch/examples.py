@@ -1,5 +1,6 @@
 """Where a run's batches come from: drawn on each device, or from sets on disk, with the place that they stand at."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice, repeat
 from typing import Any, NamedTuple
@@ -64,11 +65,13 @@ def from_sets(
     # TensorFlow takes seconds to import, which synthetic data does without.
     from datasets import pipeline
 
-    names = [name.strip() for name in config.dataset.split(",")]
+    names = _listed(config.dataset)
+    weights = _weights(config.dataset_weights, len(names))
     places = {"data_dir": config.data_dir or None}
     try:
         sets = [pipeline.open_records(name, config.split, **places) for name in names]
-        held = [pipeline.open_records(name, config.evaluation_split, **places) for name in names]
+        others = _listed(config.evaluation_dataset) or names
+        held = [pipeline.open_records(name, config.evaluation_split, **places) for name in others]
     except FileNotFoundError as error:
         raise ValueError(f"--dataset={config.dataset}: {error}") from error
     own = config.batch_size // jax.process_count()
@@ -77,7 +80,9 @@ def from_sets(
 
     def training(position: dict[str, np.ndarray]) -> Stream:
         start = pipeline.Position(*(tuple(map(int, position[name])) for name in ("epochs", "indices")))
-        batches = pipeline.training_batches(sets, seen, batch_size=own, seed=config.seed, position=start)
+        batches = pipeline.training_batches(
+            sets, seen, batch_size=own, weights=weights, seed=config.seed, position=start
+        )
         return Stream(((_led(batch.examples), _arrays(batch.position)) for batch in batches), position)
 
     def evaluation() -> Iterator[Any]:
@@ -88,6 +93,23 @@ def from_sets(
     start = {name: np.zeros(len(sets), np.int32) for name in ("epochs", "indices")}
     _check_labels(config.dataset, training(start), labels)
     return Data(training, start, evaluation, prepare)
+
+
+def _listed(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def _weights(text: str, sets: int) -> list[float] | None:
+    """Raises ValueError, naming the flag, unless there is one positive number for each set, or none at all."""
+    if not text:
+        return None
+    try:
+        weights = [float(one) for one in text.split(",")]
+    except ValueError:
+        weights = []
+    if len(weights) != sets or not all(0 < weight < math.inf for weight in weights):
+        raise ValueError(f"--dataset_weights must be {sets} positive numbers, one for each set, got {text!r}")
+    return weights
 
 
 def _arrays(position: Any) -> dict[str, np.ndarray]:

@@ -69,6 +69,11 @@ class Report:
         self._write_scalars(step, shown, group)
         self._show(step, shown, group)
 
+    @property
+    def shows_pictures(self) -> bool:
+        """Whether there is anywhere to show them."""
+        return self._writer is not None
+
     def pictures(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
         """Each (N, H, W, 3) in [0, 1]; nothing without TensorBoard."""
         if self._writer is None:

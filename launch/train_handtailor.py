@@ -22,15 +22,18 @@ from handjax.losses import handtailor as losses
 from handjax.models import handtailor, handtailor_objective, siknet_objective
 from handjax.models.handtailor import HandNet
 from handjax.models.layers import Compute
-from handjax.models.objective import Tree
+from handjax.models.objective import Tree, initialised
 from handjax.train import AXIS, Optimiser, decay_at
 from launch import crops, train_siknet
 from launch.config import setting
 from launch.parts import with_trained
 from launch.training import Task, launch
 
-NETWORKS = {**handtailor.PRESETS, "tiny": handtailor.PRESETS["tiny"].clone(rotation_widths=(256, 512, 256))}
-"""The tiny network's own 16 features are too few for the rotations of a hand."""
+NETWORKS = {
+    **handtailor.PRESETS,
+    "tiny": handtailor.PRESETS["tiny"].clone(features=32, pooled_features=64, rotation_widths=(256, 512, 256)),
+}
+"""The tiny network's own 16 features are too few for 21 keypoints and their rotations."""
 
 KEYPOINTS, IK, WHOLE = STAGES = "keypoints", "ik", "whole"
 
@@ -66,7 +69,7 @@ class Config(train_siknet.Config):
     true_root: bool = setting(True, "Keypoints are placed at the label's root depth; off: at the predicted one.")
     shape_depth: float = setting(0.0, "Weight of the mesh's depth map, for --stage=whole.")
     shape_silhouette: float = setting(0.0, "Weight of the mesh's silhouette, for --stage=whole.")
-    plain: bool = setting(False, "Synthetic hands before grey, without occluders and camera noise.")
+    plain: bool = setting(False, "Synthetic hands held up before grey, without occluders and camera noise.")
 
     def __post_init__(self) -> None:
         sizes = SIZES[self.preset].get(self.stage, SIZES[self.preset][KEYPOINTS])
@@ -164,9 +167,8 @@ def optimiser(config: Config) -> Optimiser:
 
 def variables(network: HandNet, size: int, key: Array) -> Tree:
     camera = Camera(jnp.ones((2, 2)), jnp.zeros((2, 2)))
-    return handtailor_objective.from_handnet(
-        network.init(key, jnp.zeros((2, size, size, 3)), camera, jnp.ones(2))  # pyright: ignore[reportArgumentType]
-    )
+    fresh = initialised(network, "handnet", key, jnp.zeros((2, size, size, 3)), camera, jnp.ones(2))
+    return handtailor_objective.from_handnet({name: tree["handnet"] for name, tree in fresh.items()})
 
 
 def trained(config: Config, fresh: Tree) -> Tree:

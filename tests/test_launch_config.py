@@ -2,13 +2,19 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
 from absl import flags
 
-from datasets import pipeline
 from launch import config as config_module
-from launch import examples, train_seednet, train_siknet
+from launch import (
+    train_deephandmesh,
+    train_hamr,
+    train_handtailor,
+    train_liftnet,
+    train_multihand,
+    train_seednet,
+    train_siknet,
+)
 from launch.config import Run, about, check, define_flags, read_flags
 
 PRESETS = {"tiny": {"batch_size": 8, "steps": 5}, "small": {}, "paper": {"steps": 7}}
@@ -85,7 +91,18 @@ def test_a_checkpoint_agrees_with_all_but_what_is_free():
     assert not {"out", "log_every", "keep", "tensorboard"} & settings.keys()
 
 
-@pytest.mark.parametrize("launch", [train_siknet, train_seednet])
+LAUNCHES = [
+    train_deephandmesh,
+    train_hamr,
+    train_handtailor,
+    train_liftnet,
+    train_multihand,
+    train_seednet,
+    train_siknet,
+]
+
+
+@pytest.mark.parametrize("launch", LAUNCHES)
 def test_every_preset_of_a_launch_makes_settings_that_work(launch, parse):
     assert set(launch.PRESETS) == {"tiny", "small", "paper"}
     for preset in launch.PRESETS:
@@ -93,19 +110,8 @@ def test_every_preset_of_a_launch_makes_settings_that_work(launch, parse):
         check(found, 8)
 
 
-def test_a_dataset_without_a_label_that_a_loss_needs_is_refused(monkeypatch):
-    labels = ("keypoints_2d", "mask")
-    batch = {f"{label}_valid": np.zeros(4, bool) for label in labels}
-    batch["keypoints_2d_valid"][1] = True
-    monkeypatch.setattr(pipeline, "open_records", lambda *given, **more: None)
-    made = pipeline.Batch(batch, (), pipeline.Position((0,), (4,)))
-    monkeypatch.setattr(pipeline, "training_batches", lambda *given, **more: iter([made] * 9))
-    config = dataclasses.replace(Run(), dataset="freihand", batch_size=4)
-    with pytest.raises(ValueError, match="--dataset=freihand must have mask, which a loss needs, but has none"):
-        examples.from_sets(config, {"per_hand": True}, labels, lambda key, batch: batch)
-
-
-def test_a_dataset_that_is_not_there_is_named():
-    config = dataclasses.replace(Run(), dataset="nothing_of_the_kind", batch_size=4)
-    with pytest.raises(ValueError, match="nothing_of_the_kind"):
-        examples.from_sets(config, {}, (), lambda key, batch: batch)
+@pytest.mark.parametrize("launch", LAUNCHES)
+def test_every_flag_of_a_launch_has_help_and_a_default_of_its_type(launch):
+    for field in dataclasses.fields(launch.Config):
+        assert field.metadata["help"].endswith("."), field.name
+        assert isinstance(field.default, field.type), field.name

@@ -5,14 +5,19 @@ import io
 import json
 import os
 import signal
+from types import SimpleNamespace
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from handjax.models.objective import initialised
+from handjax.train import on_all_devices
 from launch.config import Run
-from launch.training import Task, run
+from launch.training import Task, data_of, run
+from launch.validation import evaluation
 from tests import train_toys as toys
 
 TASK = Task(
@@ -141,6 +146,27 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_the_step_and_the_term(tmp_p
     with pytest.raises(SystemExit, match="NotFinite: step 1: edges not finite"):
         run(to(tmp_path, evaluate_every=0), lambda _: TASK._replace(objective=spoilt), stream=io.StringIO())
     assert steps(tmp_path) == [0]
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_pictures_are_compiled_once_and_made_only_where_they_are_shown(tmp_path, shown):
+    traced, made, config = [], [], to(tmp_path)
+
+    def objective(variables, batch, key, *, train):
+        traced.append(len(batch["y"]))
+        return toys.plain(variables, batch, key, train=train)
+
+    def pictures(outputs, batch):
+        assert outputs["y"].shape == batch["y"].shape == (16, 2)
+        return {"input": np.zeros((1, 2, 2, 3))}
+
+    task = TASK._replace(objective=objective, pictures=pictures)
+    report: Any = SimpleNamespace(shows_pictures=shown, pictures=lambda step, names: made.append((step, *names)))
+    evaluate = evaluation(config, task, data_of(config, task), jax.random.key(0), report)
+    state = on_all_devices(lambda state, batch, key: state)(toys.toy_state(), np.zeros(4), jax.random.key(0))
+    found, before = evaluate(state), len(traced)
+    assert evaluate(state) == found and len(traced) == before == (2 if shown else 1)
+    assert made == [(0, "input")] * 2 * shown
 
 
 def test_a_batch_that_does_not_fit_the_devices_is_refused_before_anything_is_built(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from chex import assert_trees_all_close, assert_trees_all_equal
 
 from handjax.losses import mean_of
-from handjax.models.objective import run
+from handjax.models.objective import initialised, run
 from handjax.train import (
     AXIS,
     NotFinite,
@@ -246,6 +246,24 @@ def test_batches_that_end_too_early_are_named():
         run_steps(
             step, toys.toy_state(), iter([toys.on(4, toys.batch())]), KEY, toys.optimiser(), Tasks(log=print), until=3
         )
+
+
+def test_initial_variables_are_those_that_running_the_network_makes_but_it_does_not_run():
+    ran = []
+
+    class Heard(Toy):
+        def __call__(self, x, *, train=False):
+            jax.debug.callback(lambda _: ran.append(1), x)
+            return super().__call__(x, train=train)
+
+    x = jnp.ones((2, 4))
+    found = initialised(Heard(), "toy", KEY, x)
+    jax.effects_barrier()
+    assert not ran
+    expected = Heard().init(KEY, x)
+    jax.effects_barrier()
+    assert ran and found.keys() == expected.keys() == {"params", "batch_stats"}
+    assert_trees_all_equal(found, {collection: {"toy": tree} for collection, tree in expected.items()})
 
 
 def test_start_refuses_unknown_frozen_parts():

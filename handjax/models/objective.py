@@ -7,6 +7,7 @@ nested by the network's name, so that a stage can hold several: `variables["para
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
@@ -54,9 +55,17 @@ def run(
 
 
 def initialised(network: nn.Module, name: str, key: Array, *inputs: Any) -> Tree:
-    """Fresh variables of one network, nested by its name; those of several are put together by `together`."""
-    variables = network.init(key, *inputs)
+    """Fresh variables of one network, nested by its name; those of several are put together by `together`.
+
+    Of arrays among `inputs` the shapes alone matter: the network does not run. Not to be called within `jax.jit`, which
+    makes code of each of hundreds of random draws: that compiles five times as long as this takes.
+    """
+    variables = network.lazy_init(key, *jax.tree.map(_shape, inputs))
     return {collection: {name: tree} for collection, tree in variables.items()}
+
+
+def _shape(leaf: Any) -> Any:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if isinstance(leaf, jax.Array) else leaf
 
 
 def together(*variables: Tree) -> Tree:
