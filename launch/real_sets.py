@@ -74,13 +74,16 @@ def fitted(picture: real_hands.Picture) -> tuple[np.ndarray, list[np.ndarray]]:
 
 
 def build(folder: str, data_dir: str) -> list[Path]:
-    """-> the folders of the three sets, built unless they are there. What `real_hands` holds out is not in them."""
+    """-> the folders of the sets that are not empty, built unless they are there. What `real_hands` holds out is not in
+    them."""
     every = real_hands.pictures(real_hands.read(folder, part="training"))
     filled = [one for one in every if one.hands[0].set_name in FILLED]
     others = [one for one in every if one.hands[0].set_name not in FILLED]
     kinds = {"digits": filled, "hands": others, "whole": [one for one in others if one.complete]}
     built = []
     for kind, pictures in kinds.items():
+        if not pictures:
+            continue
         config = tfds.core.BuilderConfig(name=kind)
         builder = Landmarked(pictures=pictures, config=config, data_dir=data_dir, file_format="array_record")
         if not builder.is_prepared():
