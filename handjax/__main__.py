@@ -213,7 +213,7 @@ def _define_predict(values: flags.FlagValues) -> None:
 
 
 def _define_fit(values: flags.FlagValues) -> None:
-    _define_settings(values, leave_out=("keypoints", "detector", "detector_model"))
+    _define_settings(values, leave_out=("keypoints", "detector", "detector_model", "min_score", "small_hands"))
     values["formats"].value = ["glb"]
 
 

@@ -9,7 +9,7 @@ from handjax.checkpoint import read_variables
 from handjax.weights import write_weights
 
 RUN = flags.DEFINE_string("run", None, "Folder of a run, as launch.train_* leaves it.", required=True)
-NETWORK = flags.DEFINE_string("network", None, "Which of the run's networks.", required=True)
+NETWORK = flags.DEFINE_string("network", None, "Which of the run's networks, if there are several.")
 OUT = flags.DEFINE_string("out", None, "The .npz file.", required=True)
 
 
@@ -23,12 +23,15 @@ def main(arguments: list[str]) -> None:
     print(f"{OUT.value}: {Path(OUT.value).stat().st_size / 1e6:.2f} MB")
 
 
-def pack(run: Path, network: str, out: Path) -> None:
+def pack(run: Path, network: str | None, out: Path) -> None:
     """Writes one network of a run's best checkpoint, with the run's last evaluation if it came to its end.
 
-    Raises ValueError for a run without checkpoints or without that network, OSError where `out` cannot be written.
+    Parameters are their running average, where one was kept. network: None for the only one. Raises ValueError for a
+    run without checkpoints or without that network, OSError where `out` cannot be written.
     """
     whole = read_variables(run / "checkpoints")
+    if network is None and len(whole["params"]) == 1:
+        (network,) = whole["params"]
     if network not in whole["params"]:
         raise ValueError(f"--network must be one of {', '.join(whole['params'])}, got {network!r}")
     variables = {kind: tree[network] for kind, tree in whole.items() if network in tree}

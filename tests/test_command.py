@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from handjax import mano
+from handjax import mano, weights
 from handjax.__main__ import COMMANDS, main
 from handjax.compilation_cache import use_compilation_cache
 from handjax.detect import LEFT, RIGHT
@@ -145,6 +145,8 @@ def test_convert_turns_a_result_into_other_conventions(photo, tmp_path):
         (["predict", "a.jpg", "--out=x", "--focal=far"], "--focal=far"),
         (["predict", "a.jpg", "--out=x", "--batch=0"], "--batch must be at least 1, got 0"),
         (["predict", "a.jpg", "--out=x", "--formats=glb,fbx"], "got fbx"),
+        (["predict", "a.jpg", "--out=x", "--detector=best"], "--detector must be handjax or mediapipe, got 'best'"),
+        (["predict", "a.jpg", "--out=x", "--min_score=2"], "--min_score must lie in [0, 1], got 2"),
         (["predict", "nowhere.jpg", "--out=x"], "nowhere.jpg: no such file or folder"),
         (["fit", "nowhere.json", "--out=x"], "nowhere.json: no such file"),
         (["fit", "k.json", "--detector=mediapipe"], "'detector'"),
@@ -165,16 +167,22 @@ def test_a_command_that_cannot_start_says_why_in_a_line(arguments, message, tmp_
     assert said.err.count("\n") <= 2 and not list(tmp_path.iterdir())
 
 
-def test_without_a_detector_the_ways_on_are_named(photo, tmp_path, capsys):
+def test_without_the_weights_the_other_ways_are_named(photo, tmp_path, monkeypatch, capsys):
+    def missing():
+        raise FileNotFoundError("the weights hand_finder.npz are not in this installation of handjax")
+
+    monkeypatch.setattr(weights, "hand_finder", missing)
     assert main(["predict", str(photo), f"--out={tmp_path / 'out'}"]) == 2
     said = capsys.readouterr().err
     for way in (
+        "the weights hand_finder.npz are not in this installation",
         "--keypoints=",
         "--detector=mediapipe --detector_model=",
         'pip install "handjax[mediapipe]"',
         "detector=",
     ):
         assert way in said
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", COMMANDS)

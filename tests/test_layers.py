@@ -25,7 +25,7 @@ OUTSIDE = {
     COMMAND: {"jax", "numpy", "absl"},
 }
 IMAGE_FILES = {"images", "video", "overlay", "skeleton", "mediapipe_detector", "export/page", "export/texture"}
-IMAGE_FILES |= {"predict/files", "predict/video_files"}
+IMAGE_FILES |= {"predict/files", "predict/video_files", "detector/views"}
 """Where pictures are read, drawn or encoded: the only users of OpenCV."""
 
 OF_TRAINING = ("objective", "_scores", "_pictures")

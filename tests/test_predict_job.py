@@ -4,13 +4,16 @@ import json
 import os
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from handjax import detector
 from handjax.detect import LEFT, RIGHT
+from handjax.detector.default import detector_of
 from handjax.inputs import Input
 from handjax.keypoint_entries import ImageHands
 from handjax.keypoint_files import Keypoints, write_keypoints
@@ -20,6 +23,7 @@ from handjax.predict.plan import Item, plan, sweep
 from handjax.predict.progress import Progress
 from handjax.predict.tracks import follow
 from tests.hand_scenes import HEIGHT, WIDTH, detection
+from tests.seen_by_colour import Hand, Networks, ramp
 
 PICTURE = np.full((HEIGHT, WIDTH, 3), 120, np.uint8)
 ALL = {"json", "npz", "obj", "ply", "glb", "overlay"}
@@ -266,12 +270,43 @@ def test_results_of_two_files_of_one_stem_get_two_names():
     assert len({item.name for item in twice}) == 3
 
 
+def test_hands_that_the_default_model_finds_are_fitted_in_depth_and_keep_all_scores(tmp_path, monkeypatch):
+    known = [detection(LEFT, 3, (-0.1, 0.08, 0.5)), detection(RIGHT, 4, (0.1, 0.08, 0.5))]
+    hands = [
+        Hand(None, points=one.keypoints_2d.astype(float), side=one.side, space=one.keypoints_3d, score=0.9)
+        for one in known
+    ]
+    networks = Networks(*hands)
+    find, read = networks.find, networks.read
+    own = partial(detector_of, find, read)
+    monkeypatch.setattr(detector, "default_detector", lambda scales, threshold: own(scales=scales, threshold=threshold))
+    cv2.imwrite(str(tmp_path / "a.png"), ramp(WIDTH, HEIGHT)[..., ::-1])
+    report, _ = run(tmp_path / "a.png", tmp_path / "out", formats=(), min_score=0.3, small_hands=True)
+    assert report.hands == 2 and not report.problems
+    found = read_hands(tmp_path / "out" / "a.npz")
+    assert found.side.tolist() == [LEFT, RIGHT] and len(networks.shown) > 1
+    np.testing.assert_allclose(found.score, np.sqrt(0.9 * 0.64), rtol=1e-4)
+    np.testing.assert_allclose(found.confidence, 0.64, rtol=1e-4)
+    for joints, one in zip(found.joints, known, strict=True):
+        true = np.asarray(one.keypoints_3d)
+        apart = (joints - joints[9]) / np.linalg.norm(joints[0] - joints[9])
+        expected = (true - true[9]) / np.linalg.norm(true[0] - true[9])
+        assert np.linalg.norm(apart - expected, axis=-1).mean() < 0.08
+    summary = json.loads((tmp_path / "out" / "a.json").read_text())
+    assert summary["made_with"]["hands_from"] == "handjax" and summary["made_with"]["min_score"] == 0.3
+    for row in summary["hands"]:
+        assert row["score"] == pytest.approx(np.sqrt(0.9 * 0.64), abs=1e-3)
+        assert row["confidence"] == [0.64] * 21 and row["mean_error_px"] < 0.5
+
+
 def test_what_cannot_start_is_said_before_anything_is_written(photos, keypoints, tmp_path):
     out = tmp_path / "out"
     cases = [
         ({"source": tmp_path / "nowhere"}, FileNotFoundError, "no such file or folder"),
-        ({}, ValueError, "no keypoints and no detector"),
-        ({"detector_name": "best"}, ValueError, "--detector must be mediapipe"),
+        ({"detector": "mediapipe"}, ValueError, "needs --detector_model="),
+        ({"detector": "handjax", "detector_model": "a.task"}, ValueError, "is of --detector=mediapipe"),
+        (keypoints | {"detector": "handjax"}, ValueError, "must not both be given"),
+        (keypoints | {"small_hands": True}, ValueError, "are of --detector=handjax"),
         ({"keypoints": str(tmp_path / "gone.json")}, ValueError, "gone.json: no such file"),
         (keypoints | {"focal": -1.0}, ValueError, "--focal must be a positive number"),
         (keypoints | {"focal": 1.0, "intrinsics": "1,1,1,1"}, ValueError, "must not both be given"),
@@ -281,8 +316,6 @@ def test_what_cannot_start_is_said_before_anything_is_written(photos, keypoints,
     for settings, kind, message in cases:
         settings = dict(settings)
         source = settings.pop("source", photos)
-        if "detector_name" in settings:
-            settings = {"detector": settings["detector_name"]}
         with pytest.raises(kind, match=message):
             predict_files(source, PredictSettings(out=str(out), **settings), progress=Progress(0, Quiet()))
         assert not out.exists()

@@ -60,6 +60,8 @@ def test_a_runs_best_network_is_packed_with_its_result(tmp_path):
     assert about == {"network": "toy", "result": {"error": 2.5}}
     expected = {kind: tree["toy"] for kind, tree in best.variables().items() if "toy" in tree}
     jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-6), found, expected)
+    pack(tmp_path, None, tmp_path / "only.npz")
+    assert (tmp_path / "only.npz").read_bytes() == (tmp_path / "toy.npz").read_bytes()
     with pytest.raises(ValueError, match="--network must be one of toy, got 'hand'"):
         pack(tmp_path, "hand", tmp_path / "hand.npz")
     with pytest.raises(ValueError, match="must be the folder of checkpoints"):

@@ -17,7 +17,7 @@ from handjax.predict.image_camera import known_camera
 from handjax.predict.image_job import predict_images
 from handjax.predict.plan import is_finished, made_with, plan, sweep
 from handjax.predict.progress import Progress
-from handjax.predict.settings import PredictSettings
+from handjax.predict.settings import DETECTORS, PredictSettings
 from handjax.predict.sheet import write_sheet
 from handjax.predict.sources import Source, open_source
 from handjax.predict.video_job import predict_video
@@ -55,8 +55,13 @@ def predict_files(
     if Path(path).is_dir() and out.exists() and out.samefile(path):
         raise ValueError(f"--out must be another folder than that of the images, got {out}")
     source = open_source(settings, inputs, detector)
-    label = settings.keypoints or settings.detector or f"{getattr(detector, '__qualname__', type(detector).__name__)}"
-    return run_job(inputs, source, label, read_photo, settings, progress)
+    return run_job(inputs, source, _label(settings, detector), read_photo, settings, progress)
+
+
+def _label(settings: PredictSettings, detector: Detector | None) -> str:
+    if detector is not None:
+        return str(getattr(detector, "__qualname__", type(detector).__name__))
+    return settings.keypoints or settings.detector or DETECTORS[0]
 
 
 def run_job(

@@ -44,6 +44,8 @@ def made_with(settings: PredictSettings, source: str) -> dict[str, Any]:
         "handjax": handjax.__version__,
         "hands_from": source,
         "side": settings.side,
+        "min_score": settings.min_score,
+        "small_hands": settings.small_hands,
         "model": settings.model or "free hand",
         "focal": settings.focal,
         "intrinsics": settings.intrinsics,

@@ -5,6 +5,7 @@ from typing import Any
 
 FORMATS = ("overlay", "obj", "ply", "glb", "page")
 ALWAYS = ("npz", "json")
+DETECTORS = ("handjax", "mediapipe")
 HELP = "help"
 
 
@@ -19,8 +20,13 @@ class PredictSettings:
     out: str = setting("", "Folder for the results; made if missing.")
     keypoints: str | None = setting(None, "Keypoints of the hands: a JSON or npz file, or a folder of NAME.json.")
     side: str | None = setting(None, "left or right, for keypoints that name no side.")
-    detector: str | None = setting(None, "Finds the hands itself: mediapipe (needs the extra of that name).")
-    detector_model: str | None = setting(None, "The detector's file, such as hand_landmarker.task.")
+    detector: str | None = setting(
+        None,
+        "Finds the hands: handjax, our own networks, or mediapipe (an extra). Default: handjax, unless --keypoints.",
+    )
+    detector_model: str | None = setting(None, "MediaPipe's file, hand_landmarker.task.")
+    min_score: float | None = setting(None, "Least score, in [0, 1], of a hand that handjax finds. Default: its own.")
+    small_hands: bool = setting(False, "handjax looks for small hands too, which takes longer.")
     model: str | None = setting(None, "A hand model of your own, such as MANO_RIGHT.pkl. Default: the free hand.")
     focal: float | None = setting(None, "Focal length in pixels. Default: the photo's EXIF, else assumed.")
     intrinsics: str | None = setting(None, "fx,fy,cx,cy in pixels, or a JSON file with them or a 3 x 3 matrix.")
@@ -39,5 +45,9 @@ class PredictSettings:
             raise ValueError(f"--batch must be at least 1, got {self.batch}")
         if self.threads < 0:
             raise ValueError(f"--threads must be at least 0, got {self.threads}")
+        if self.detector not in (None, *DETECTORS):
+            raise ValueError(f"--detector must be {' or '.join(DETECTORS)}, got {self.detector!r}")
+        if self.min_score is not None and not 0 <= self.min_score <= 1:
+            raise ValueError(f"--min_score must lie in [0, 1], got {self.min_score:g}")
         if self.side not in (None, "left", "right"):
             raise ValueError(f"--side must be left or right, got {self.side!r}")

@@ -2,7 +2,7 @@
 
 import threading
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from handjax.keypoint_entries import ImageHands, KeypointError
 from handjax.keypoint_files import Keypoints, hands_of_image, read_keypoints, resized
 from handjax.predict.settings import PredictSettings
 
-WAYS_ON = """no keypoints and no detector: say where the hands are with one of
+WAYS_ON = """other ways to say where the hands are:
   --keypoints=FILE        21 points a hand from any detector, JSON or npz (format: handjax/keypoint_files.py)
   --detector=mediapipe --detector_model=hand_landmarker.task
                           pip install "handjax[mediapipe]"; the model file is Google's, see
@@ -80,20 +80,34 @@ def open_source(settings: PredictSettings, inputs: list[Input], detector: Detect
     given = [detector is not None, settings.keypoints is not None, settings.detector is not None]
     if sum(given) > 1:
         raise ValueError("--keypoints and --detector must not both be given")
+    other = any(given[:2]) or settings.detector == "mediapipe"
+    if other and (settings.min_score is not None or settings.small_hands):
+        raise ValueError("--min_score and --small_hands are of --detector=handjax, which was not given")
     if detector is not None:
         return DetectorSource(detector)
     if settings.keypoints is not None:
         return _keypoint_source(settings, Path(settings.keypoints), inputs)
-    if settings.detector is None:
-        raise ValueError(WAYS_ON)
-    if settings.detector != "mediapipe":
-        raise ValueError(f"--detector must be mediapipe, got {settings.detector!r}")
-    if settings.detector_model is None:
-        raise ValueError("--detector=mediapipe needs --detector_model=hand_landmarker.task")
-    # Imported here: the extra is optional, and importing it takes a second.
-    from handjax.mediapipe_detector import mediapipe_detector
+    if settings.detector == "mediapipe":
+        if settings.detector_model is None:
+            raise ValueError("--detector=mediapipe needs --detector_model=hand_landmarker.task")
+        # Imported here: the extra is optional, and importing it takes a second.
+        from handjax.mediapipe_detector import mediapipe_detector
 
-    return DetectorSource(mediapipe_detector(settings.detector_model))
+        return DetectorSource(mediapipe_detector(settings.detector_model))
+    if settings.detector_model is not None:
+        raise ValueError("--detector_model is of --detector=mediapipe, which was not given")
+    return DetectorSource(_own_detector(settings))
+
+
+def _own_detector(settings: PredictSettings) -> Detector:
+    # Imported here: reading keypoints needs no networks.
+    from handjax.detector import default_detector
+
+    chosen: dict[str, Any] = {} if settings.min_score is None else {"threshold": settings.min_score}
+    try:
+        return default_detector(scales=2 if settings.small_hands else 1, **chosen)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}\n{WAYS_ON}") from error
 
 
 def _keypoint_source(settings: PredictSettings, path: Path, inputs: list[Input]) -> KeypointSource:

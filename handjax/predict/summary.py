@@ -32,6 +32,7 @@ def hand_rows(hands: Hands, checks: Sequence[str | None] = ()) -> list[dict[str,
             "mean_error_percent_of_box": _rounded(100 * mean / max(size, 1e-6)),
             "converged": bool(hands.converged[hand]),
             "ambiguous": bool(hands.ambiguous[hand]),
+            "confidence": [_rounded(value) for value in hands.confidence[hand]],
             "transl_m": [_rounded(value, 5) for value in hands.transl[hand]],
         }
         check = checks[hand] if checks else None
