@@ -21,9 +21,10 @@ def draw_crops(settings: synthetic.Settings, key: Array, source: Any, count: int
 
 
 def crop_settings(size: int, plain: bool) -> synthetic.Settings:
-    """plain: without what makes pictures slow to draw and to compile, for a look on a CPU."""
+    """plain: held up, and without what makes pictures slow to draw and to compile, for a look on a CPU."""
     if plain:
-        return synthetic.single(size, sides="right", backgrounds=None, occluders=None, degrade=None)
+        bare: dict[str, Any] = {"backgrounds": None, "occluders": None, "degrade": None}
+        return synthetic.single(size, sides="right", upright_views=1.0, **bare)
     return synthetic.single(size, sides="right")
 
 

@@ -16,8 +16,18 @@ import optax
 from jax import Array
 
 from datasets import synthetic
-from datasets.synthetic.captures import capture_batch, capture_hand, subject
-from handjax import mano
+from datasets.synthetic.capture_rig import sample_rig
+from datasets.synthetic.captures import (
+    CaptureHand,
+    Pose,
+    Subject,
+    capture_batch,
+    capture_hand,
+    pose_hand,
+    random_pose,
+    subject,
+)
+from handjax import mano, rotations
 from handjax.checks import check_choice
 from handjax.losses import deephandmesh as losses
 from handjax.models import deephandmesh_objective as objective
@@ -35,6 +45,9 @@ from launch.training import Task, launch
 STAGES = ("model", "encoder")
 RESOLUTIONS = {"tiny": "low", "small": "low", "paper": "high"}
 DECODER = ("deephandmesh/skeleton_refine_net", "deephandmesh/skin_refine_net")
+TILT = 0.3
+"""Standard deviation of the turn of a hand that is held up, radians."""
+
 KEYPOINT_NAMES = tuple(name for name in mano.DETAILED_JOINTS if name != "thumb0")
 """Of the 21 keypoints, in their order."""
 
@@ -49,17 +62,19 @@ class Config(Run):
     depth_views: int = setting(6, "Depth maps that each example is compared with, of those cameras.")
     released: bool = setting(True, "Penetration as the authors' code has it: means; else the paper's sums.")
     plain: bool = setting(False, "Pictures without camera noise, drawn once a pixel.")
+    still: bool = setting(False, "Cameras stand where they are, and the hand is held up; else both are turned anyhow.")
 
 
 PRESETS = {
     "tiny": {
         "size": 64,
-        "batch_size": 16,
-        "views": 4,
-        "depth_views": 2,
-        "steps": 1500,
+        "batch_size": 8,
+        "views": 2,
+        "depth_views": 1,
+        "steps": 2200,
         "learning_rate": 1e-3,
         "plain": True,
+        "still": True,
         "evaluate_every": 500,
         "save_every": 500,
     },
@@ -118,6 +133,8 @@ def check(config: Config) -> None:
 
 def network_of(config: Config, template: HandTemplate) -> DeepHandMesh:
     network = NETWORKS[config.preset].clone(vertices=len(template.vertices))
+    if config.preset == "tiny":
+        network = network.clone(width=16, features=128, skeleton_hidden=32, skin_hidden=32)
     return network.clone(compute=Compute(jnp.dtype(config.dtype), AXIS))
 
 
@@ -127,18 +144,35 @@ def before_decoder(run: str, fresh: Tree) -> Tree:
 
 
 def capture_source(config: Config) -> dict[str, Any]:
-    """One person, whom --seed chooses."""
+    """One person, whom --seed chooses, and with --still the cameras."""
     hand = capture_hand(resolution=RESOLUTIONS[config.preset], texture=512 if config.size > 128 else 256)
-    return {"hand": hand, "person": subject(jax.random.key(config.seed))}
+    key, size = jax.random.key(config.seed), (config.size, config.size)
+    rig = {"rig": sample_rig(jax.random.fold_in(key, 1), config.views, size)} if config.still else {}
+    return {"hand": hand, "person": subject(key), **rig}
+
+
+def held_up(key: Array, hand: CaptureHand, person: Subject) -> Pose:
+    """A random pose, nearly upright, its joints about the origin."""
+    pose_key, turn_key = jax.random.split(key)
+    orient = rotations.matrix_from_axis_angle(TILT * jax.random.normal(turn_key, (3,)))
+    pose = random_pose(pose_key, hand, person)._replace(orient=orient, transl=jnp.zeros(3))
+    return pose._replace(transl=-pose_hand(hand, person, pose).joints.mean(axis=0))
 
 
 def draw_captures(config: Config, network: DeepHandMesh, key: Array, source: Any, count: int) -> Batch:
     """Pictures of some poses by all cameras, each with the depth that some of these cameras see of its pose."""
-    capture_key, view_key = jax.random.split(key)
+    capture_key, view_key, pose_key = jax.random.split(key, 3)
+    poses = -(-count // config.views)
+    pose = None
+    if config.still:
+        keys = jax.random.split(pose_key, poses)
+        pose = jax.lax.map(lambda one: held_up(one, source["hand"], source["person"]), keys)
     captures = capture_batch(
         *(capture_key, source["person"], config.views),
         hand=source["hand"],
-        poses=-(-count // config.views),
+        rig=source.get("rig"),
+        pose=pose,
+        poses=poses,
         size=(config.size, config.size),
         degradation=None if config.plain else synthetic.Degradation(),
         supersample=1 if config.plain else 2,

@@ -28,7 +28,7 @@ from launch.training import Task, launch
 @dataclasses.dataclass(frozen=True)
 class Config(Run):
     learning_rate: float = setting(2e-4, "RMSprop's, before the plateaus.")
-    plain: bool = setting(False, "Synthetic hands before grey, without occluders and camera noise.")
+    plain: bool = setting(False, "Synthetic hands held up before grey, without occluders and camera noise.")
     mesh: bool = setting(True, "Off: 21 joints are regressed instead of the hand's pose and shape.")
     camera: bool = setting(True, "The camera is held to that of the labels.")
     geometric: bool = setting(True, "Fingers are held to a plane, bent one way.")
@@ -42,8 +42,10 @@ PRESETS = {
     "tiny": {
         "silhouette_size": 32,
         "batch_size": 16,
-        "steps": 3000,
+        "steps": 1500,
         "learning_rate": 1e-3,
+        "warmup": 200,
+        "shape_prior": 1e-2,
         "plain": True,
         "evaluate_every": 500,
         "save_every": 500,

@@ -39,9 +39,9 @@ KEYPOINTS, IK, WHOLE = STAGES = "keypoints", "ik", "whole"
 
 SIZES: dict[str, dict[str, dict[str, Any]]] = {
     "tiny": {
-        KEYPOINTS: {"batch_size": 16, "steps": 1500, "learning_rate": 1e-3},
+        KEYPOINTS: {"batch_size": 8, "steps": 2500, "learning_rate": 1e-3},
         IK: {"batch_size": 128, "steps": 4000, "learning_rate": 1e-3},
-        WHOLE: {"batch_size": 16, "steps": 1500, "learning_rate": 3e-4},
+        WHOLE: {"batch_size": 8, "steps": 1500, "learning_rate": 3e-4},
     },
     "small": {
         KEYPOINTS: {"batch_size": 32, "steps": 50_000, "learning_rate": 3e-4},

@@ -30,7 +30,7 @@ from launch.parts import with_trained
 from launch.training import Task, launch
 
 STAGES = ("crops", "pictures")
-SIZES = {"tiny": (64, 96), "small": (128, 256), "paper": (224, 512)}
+SIZES = {"tiny": (64, 64), "small": (128, 256), "paper": (224, 512)}
 """Sides of crops and of pictures, px."""
 
 LARGEST_HAND = 320 / 512
@@ -54,9 +54,9 @@ class Config(Run):
 
 PRESETS = {
     "tiny": {
-        "batch_size": 16,
+        "batch_size": 8,
         "steps": 1500,
-        "hands": 3,
+        "hands": 2,
         "least_hand": 0.35,
         "render_size": 32,
         "plain": True,
@@ -124,6 +124,8 @@ def size_of(config: Config) -> int:
 def network_of(config: Config) -> MultiHand:
     """With colours where they are compared."""
     network = NETWORKS[config.preset].clone(compute=Compute(jnp.dtype(config.dtype), AXIS))
+    if config.preset == "tiny":
+        network = network.clone(width=16, neck=48)
     if not config.render_size:
         return network.clone(texture_vertices=0, light=False)
     return network.clone(texture_vertices=len(mano.default().v_template), light=True)

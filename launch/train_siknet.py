@@ -18,14 +18,17 @@ from jax import Array
 from datasets.synthetic.sik import sampled_prior, sampled_sik_batch, sik_batch
 from handjax import mano, targets
 from handjax.losses import bihand
-from handjax.models import liftnet, liftnet_objective, seednet, siknet, siknet_objective
+from handjax.models import liftnet_objective, siknet, siknet_objective
 from handjax.models.layers import Compute
-from handjax.models.objective import Batch, Tree, initialised, together
+from handjax.models.objective import Batch, Tree, together
 from handjax.train import AXIS, Optimiser, decay_at
-from launch import crops, train_liftnet
+from launch import crops, train_liftnet, train_seednet
 from launch.config import Run, setting
 from launch.parts import with_trained
 from launch.training import Task, launch
+
+NETWORKS = {**siknet.PRESETS, "tiny": siknet.PRESETS["tiny"].clone(rotation_widths=(256, 256, 256), palm_frame=True)}
+"""The tiny network's own 32 features are too few for the rotations of a hand."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,13 +37,20 @@ class Config(Run):
     liftnet: str = setting("", "Folder of LiftNet's run, with --fine_tune; without one it stays as it was drawn.")
     siknet: str = setting("", "Folder of SIKNet's run on pairs, with --fine_tune.")
     size: int = setting(256, "Side of the crops of --fine_tune, px.")
-    plain: bool = setting(False, "Synthetic hands of --fine_tune before grey, without occluders and camera noise.")
+    plain: bool = setting(False, "Synthetic hands of --fine_tune held up before grey, without occluders and noise.")
     noise_mm: float = setting(0.0, "Largest deviation of the errors of the keypoints that the network sees.")
     sampled: bool = setting(True, "Poses that hands can take, from the sampler; else BiHand's independent angles.")
 
 
 PRESETS = {
-    "tiny": {"batch_size": 128, "steps": 2000, "evaluate_every": 500, "save_every": 500},
+    "tiny": {
+        "size": 64,
+        "plain": True,
+        "batch_size": 256,
+        "steps": 5000,
+        "evaluate_every": 1000,
+        "save_every": 1000,
+    },
     "small": {"batch_size": 512, "steps": 30_000, "noise_mm": 4.0},
     "paper": {"batch_size": 1024, "steps": 80_000, "evaluate_every": 5000, "save_every": 5000, "sampled": False},
 }
@@ -51,12 +61,12 @@ def task(config: Config) -> Task:
 
 
 def on_pairs(config: Config) -> Task:
-    network = siknet.PRESETS[config.preset].clone(compute=Compute(jnp.dtype(config.dtype), AXIS))
+    network = NETWORKS[config.preset].clone(compute=Compute(jnp.dtype(config.dtype), AXIS))
     model = mano.default()
     steps = decay_at(config.learning_rate, config.steps, (0.4, 0.8), warmup=config.warmup)
     return Task(
         system="siknet",
-        init=lambda key: initialised(network, "siknet", key, jnp.zeros((2, 21, 3))),
+        init=partial(siknet_objective.fresh_siknet, network),
         objective=partial(siknet_objective.siknet, network, model),
         weights=bihand.PAPER,
         optimiser=Optimiser(optax.scale_by_adam(), steps, config.clip or None, config.ema or None),
@@ -74,12 +84,14 @@ def on_pairs(config: Config) -> Task:
 
 def fine_tuning(config: Config) -> Task:
     compute = Compute(jnp.dtype(config.dtype), AXIS)
-    seed, lift, network = (each.PRESETS[config.preset].clone(compute=compute) for each in (seednet, liftnet, siknet))
+    seed = train_seednet.NETWORKS[config.preset].clone(compute=compute)
+    lift = train_liftnet.NETWORKS[config.preset].clone(compute=compute)
+    network = NETWORKS[config.preset].clone(compute=compute)
     model = mano.default()
     steps = decay_at(config.learning_rate, config.steps, (0.4, 0.8), warmup=config.warmup)
 
     def init(key: Array) -> Tree:
-        fresh = initialised(network, "siknet", key, jnp.zeros((2, 21, 3)))
+        fresh = siknet_objective.fresh_siknet(network, key)
         return together(train_liftnet.variables(seed, lift, config.size, key), fresh)
 
     def trained(fresh: Tree) -> Tree:

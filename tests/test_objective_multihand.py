@@ -224,7 +224,7 @@ OPTIMISER = Optimiser(optax.scale_by_adam(), lambda step: 1e-3)
         ({"size": 70}, "--size must be a multiple of 32, got 70"),
         ({"least_hand": 0.9}, r"--least_hand must lie in \(0, 0.625\], got 0.9"),
         ({"hands": 0}, "--hands must be at least 1, got 0"),
-        ({"render_size": 50}, "--render_size must divide the 96 px of the pictures, got 50"),
+        ({"render_size": 50}, "--render_size must divide the 64 px of the pictures, got 50"),
     ],
 )
 def test_settings_that_do_not_go_together_are_named(changes, said):

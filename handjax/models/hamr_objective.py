@@ -20,11 +20,9 @@ from handjax.metrics import align_similarity, pa_mpjpe
 from handjax.models.hamr import CAMERA, Hamr
 from handjax.models.hamr_decode import decode, weak_camera
 from handjax.models.objective import Batch, Outcome, Tree, counted, run
-from handjax.models.seednet_objective import NEAR, peaks, pixels
+from handjax.models.seednet_objective import LEAST_SIGMA, NEAR, peaks, pixels
 from handjax.targets import HeatmapForm
 
-LEAST_SIGMA = 0.5
-"""Cells: narrower Gaussians would fall between them."""
 MILLIMETRES = 1000.0
 FIRST_STEP = 0.01
 """What HMR (Kanazawa et al. 2018) draws its regressor's last layer by."""

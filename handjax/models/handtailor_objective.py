@@ -114,8 +114,9 @@ def from_handnet(variables: Tree) -> Tree:
 
 
 def fresh_iknet(network: HandNet, key: Array) -> Tree:
-    """The variables of stage 2, nested as all are."""
-    return initialised(_ik_layers(network), "iknet", key, jnp.zeros((2, 63)), False)
+    """The variables of stage 2, nested as all are, which begin with the flat hand."""
+    variables = initialised(_ik_layers(network), "iknet", key, jnp.zeros((2, 63)), False)
+    return {**variables, "params": {"iknet": siknet_objective.flat_at_first(variables["params"]["iknet"])}}
 
 
 def _seen(

@@ -20,9 +20,14 @@ NEAR = 0.05
 """Share of the crop's side within which a keypoint is found: 3.2 cells of 64, as released."""
 
 
+LEAST_SIGMA = 1.0
+"""Cells: of narrower Gaussians so little is left that maps of zeros are nearly as good."""
+
+
 def form_of(size: int, sigma: float = 2.0) -> HeatmapForm:
-    """Of a crop of `size` px: a value for every 4 px, sigma of 64 cells as many shares of the crop at any size."""
-    return HeatmapForm(size // 4, sigma * size / 256, first_px=0.5)
+    """Of a crop of `size` px: a value for every 4 px, sigma of 64 cells as many shares of the crop at any size, but at
+    least `LEAST_SIGMA`."""
+    return HeatmapForm(size // 4, max(sigma * size / 256, LEAST_SIGMA), first_px=0.5)
 
 
 def pixels(image: Array) -> Array:

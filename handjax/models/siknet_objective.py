@@ -15,13 +15,15 @@ from handjax.losses import CountedSum, bihand
 from handjax.mano import HandModel, HandParams, keypoints
 from handjax.models import liftnet_objective
 from handjax.models.liftnet import LiftNet
-from handjax.models.objective import Batch, Outcome, Tree, counted, run
+from handjax.models.objective import Batch, Outcome, Tree, counted, initialised, run
 from handjax.models.seednet import SeedNet
 from handjax.models.siknet import REFERENCE_BONE, SIKNet, length, relative_joints
 from handjax.rotations import axis_angle_from_quaternion, multiply_quaternions
 
 ROOT = 9
 MILLIMETRES = 1000.0
+FIRST_STEP = 0.01
+"""Of what they are usually drawn by, the weights of the layer that puts rotations out."""
 
 
 def siknet(network: SIKNet, model: HandModel, variables: Tree, batch: Batch, key: Array, *, train: bool) -> Outcome:
@@ -55,6 +57,26 @@ def siknet_fine_tuning(
     labels = {"joints": target, "joints_valid": valid}
     outcome = _siknet(network, model, variables, seen, labels, key, train)
     return outcome._replace(outputs={**outcome.outputs, "heatmaps": found["heatmaps"]})
+
+
+def flat_at_first(layers: Tree) -> Tree:
+    """Fresh layers that put quaternions out, such that they begin with the flat hand.
+
+    As layers are usually drawn rotations begin anywhere; keypoints then pull each bone to its place by the shortest
+    way, and leave it twisted about itself.
+    """
+    last = max(layers, key=int)
+    kernel, bias = layers[last]["kernel"], layers[last]["bias"]
+    nothing = jnp.tile(jnp.array([1.0, 0.0, 0.0, 0.0], bias.dtype), bias.size // 4)
+    return {**layers, last: {"kernel": FIRST_STEP * kernel, "bias": nothing}}
+
+
+def fresh_siknet(network: SIKNet, key: Array) -> Tree:
+    """Its variables, nested by its name, `flat_at_first`."""
+    variables = initialised(network, "siknet", key, jnp.zeros((2, 21, 3)))
+    params = variables["params"]["siknet"]
+    flat = {**params, "invk_layers": flat_at_first(params["invk_layers"])}
+    return {**variables, "params": {"siknet": flat}}
 
 
 def _siknet(

@@ -116,7 +116,8 @@ def replicated(tree: Any) -> Any:
 
     def copied(leaf: Any) -> Array:
         if isinstance(leaf, jax.Array):
-            if leaf.sharding.is_equivalent_to(everywhere, leaf.ndim):
+            # Equivalent is not enough: of one device every sharding is, and the step would be compiled for each.
+            if leaf.sharding == everywhere:
                 return leaf
             leaf = leaf.addressable_data(0)
         # Each process gives its own devices their copies: between processes nothing is moved.
