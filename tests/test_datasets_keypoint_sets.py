@@ -5,6 +5,7 @@ Expected numbers are worked by hand from the layouts, not computed by the code u
 
 import dataclasses
 import pickle
+from collections import namedtuple
 
 import cv2
 import jax
@@ -561,7 +562,7 @@ def test_every_set_reprojects_within_a_twentieth_of_a_pixel(rhd_set, stb_set, bu
     assert max(reprojection_px(example) for example in examples if example["valid"].any()) < 0.05
 
 
-def drawn_flat(key, count, settings):
+def drawn_flat(key, count, settings, source=None):
     """In place of the drawing, which takes a minute to compile: flat pictures that differ from key to key."""
     height, width = settings.size
     found = {name: np.stack([value] * count) for name, value in schema.blank(settings.slots).items()}
@@ -592,6 +593,29 @@ class TestSyntheticHands:
         )
         assert example["side"].tolist() == [1, 1]
         assert "size=(24, 32)" in builder.info.metadata["settings"] and builder.info.metadata["seed"] == 3
+
+    def test_maps_are_left_out_where_they_are_not_wanted(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(synthetic_hands_dataset_builder, "batch", drawn_flat)
+        config = dataclasses.replace(self.CONFIG, name="bare", train=3, test=0, maps=False)
+        example = built(synthetic_hands_dataset_builder, None, tmp_path, config)[1]["train"]["train/00000002"]
+        assert not {"mask", "depth"} & example.keys()
+        assert not example["mask_valid"] and not example["depth_valid"]
+        assert example["image"].shape == (24, 32, 3)
+
+    def test_photographs_are_given_to_what_is_drawn(self, tmp_path, monkeypatch):
+        cv2.imwrite(str(tmp_path / "wall.png"), np.full((8, 8, 3), 90, np.uint8))
+        given = []
+
+        def drawn(key, count, settings, source):
+            given.append(source)
+            return drawn_flat(key, count, settings)
+
+        usual = namedtuple("Assets", "photos")(None)
+        monkeypatch.setattr(synthetic_hands_dataset_builder, "batch", drawn)
+        monkeypatch.setattr(synthetic_hands_dataset_builder, "assets", lambda: usual)
+        config = dataclasses.replace(self.CONFIG, name="walls", train=3, test=0, photos=str(tmp_path))
+        built(synthetic_hands_dataset_builder, None, tmp_path / "data", config)
+        assert given[0].photos.shape == (1, 256, 256, 3) and (given[0].photos == 90).all()
 
     @pytest.mark.slow
     def test_drawn_pictures_are_stored_as_they_were_drawn(self, tmp_path):

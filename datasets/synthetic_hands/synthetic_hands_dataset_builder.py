@@ -35,8 +35,9 @@ class SyntheticConfig(tfds.core.BuilderConfig):
     photos: str = ""
     maps: bool = True
 
-    def assets(self) -> Assets:
-        return assets()._replace(photos=read_photos(self.photos).photos) if self.photos else assets()
+    def assets(self) -> Assets | None:
+        """Those with photographs, or None for the usual ones."""
+        return assets()._replace(photos=read_photos(self.photos).photos) if self.photos else None
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
